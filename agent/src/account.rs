@@ -1,0 +1,152 @@
+//! What the agent has seen of its attempt so far, and the record made of it.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use trainspot_shared::attempt::{AttemptOutcome, AttemptRecord, Failure};
+use trainspot_shared::job::JobDocument;
+use trainspot_shared::layout::file::FAILURE;
+use trainspot_shared::progress::Progress;
+
+use crate::assignment::Assignment;
+use crate::ending::Ending;
+use crate::heard::Heard;
+use crate::mask::masked;
+use crate::memory_events::OomKills;
+use crate::patience::between;
+use crate::program::Ended;
+
+/// Format of the record.
+const SCHEMA: u32 = 1;
+
+/// The account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    job: JobDocument,
+    job_id: String,
+    attempt: u32,
+    shard: Option<u32>,
+    started_at: Timestamp,
+    oom_kills: OomKills,
+    pub(crate) heard: Heard,
+    pub(crate) fetched_at: Option<Timestamp>,
+    pub(crate) program_started_at: Option<Timestamp>,
+    pub(crate) resumed_from: Option<u64>,
+    pub(crate) published_step: Option<u64>,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) ended: Option<Ended>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) log_tail: Vec<String>,
+}
+
+impl Account {
+    /// Opened when the attempt knows what it is.
+    pub(crate) fn open(
+        job: JobDocument,
+        assignment: &Assignment,
+        shard: Option<u32>,
+        started_at: Timestamp,
+        heard: Heard,
+    ) -> Self {
+        Self {
+            job,
+            job_id: assignment.job_id.clone(),
+            attempt: assignment.attempt,
+            shard,
+            started_at,
+            oom_kills: OomKills::begin(),
+            heard,
+            fetched_at: None,
+            program_started_at: None,
+            resumed_from: None,
+            published_step: None,
+            progress: None,
+            ended: None,
+            failure: None,
+            log_tail: Vec::new(),
+        }
+    }
+
+    /// The job document it works by.
+    pub(crate) fn job(&self) -> &JobDocument {
+        &self.job
+    }
+
+    /// The shard, in a fan-out.
+    pub(crate) fn shard(&self) -> Option<u32> {
+        self.shard
+    }
+
+    /// Takes in what the program said of its own failure, if it did.
+    pub(crate) fn read_failure(&mut self, output_dir: &Path) {
+        let Ok(body) = fs::read(output_dir.join(FAILURE)) else {
+            return;
+        };
+        let failure = match serde_json::from_slice::<Failure>(&body) {
+            Ok(failure) => failure,
+            Err(error) => Failure {
+                reason: format!("the program failed and its `{FAILURE}` cannot be read: {error}"),
+                hint: String::new(),
+            },
+        };
+        self.failure =
+            Some(Failure { reason: masked(&failure.reason), hint: masked(&failure.hint) });
+    }
+
+    /// The record while the attempt is at work.
+    pub(crate) fn running(&self, now: Timestamp, log_tail: Vec<String>) -> AttemptRecord {
+        AttemptRecord { log_tail, ..self.record(now, AttemptOutcome::Running, None, None) }
+    }
+
+    /// The record of the end.
+    pub(crate) fn closed(&self, now: Timestamp, ending: &Ending) -> AttemptRecord {
+        let code = Some(i32::from(ending.exit_code));
+        self.record(now, ending.outcome, code, ending.error.as_deref())
+    }
+
+    fn record(
+        &self,
+        now: Timestamp,
+        outcome: AttemptOutcome,
+        exit_code: Option<i32>,
+        error: Option<&str>,
+    ) -> AttemptRecord {
+        let (program_exit_code, program_signal) = match self.ended {
+            Some(Ended::Exited(code)) => (Some(code), None),
+            Some(Ended::Signaled(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        AttemptRecord {
+            schema: SCHEMA,
+            run_id: self.job.run_id.clone(),
+            stage: self.job.stage,
+            shard: self.shard,
+            submission: self.job.submission,
+            attempt: self.attempt,
+            job_id: self.job_id.clone(),
+            life_cycle: self.heard.identity.life_cycle.clone(),
+            instance_type: self.heard.identity.instance_type.clone(),
+            instance_id: self.heard.identity.instance_id.clone(),
+            availability_zone: self.heard.identity.availability_zone.clone(),
+            started_at: self.started_at,
+            program_started_at: self.program_started_at,
+            ended_at: now,
+            outcome,
+            exit_code,
+            program_exit_code,
+            program_signal,
+            notice_at: self.heard.notice.map(|(_, at)| at),
+            notice: self.heard.notice.map(|(notice, _)| notice.as_str().to_owned()),
+            resumed_from: self.resumed_from,
+            published_step: self.published_step,
+            last_step: self.progress.as_ref().map(|progress| progress.step),
+            last_rate: self.progress.as_ref().map(|progress| progress.rate),
+            fetch_s: self.fetched_at.map(|at| between(self.started_at, at).as_secs_f64()),
+            out_of_memory: self.oom_kills.rose(),
+            failure: self.failure.clone(),
+            error: error.map(masked),
+            log_tail: self.log_tail.clone(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What has come from outside so far: the notice, the host's identity.
+
+use jiff::Timestamp;
+use trainspot_edge::World;
+
+use crate::host::{Happening, Host, HostIdentity};
+
+/// Why the attempt was told to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Spot,
+    Sigterm,
+}
+
+impl Notice {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spot => "spot_notice",
+            Self::Sigterm => "sigterm",
+        }
+    }
+}
+
+/// All that was heard.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) identity: HostIdentity,
+    /// Whether the identity came since somebody last looked.
+    pub(crate) has_news: bool,
+    /// The first notice; what comes after it does not make the loss smaller.
+    pub(crate) notice: Option<(Notice, Timestamp)>,
+    pub(crate) was_terminated: bool,
+}
+
+impl Heard {
+    /// Takes a happening in. `true` if it is the first word that the attempt has to go.
+    pub(crate) fn take(&mut self, happening: &Happening, now: Timestamp) -> bool {
+        let notice = match happening {
+            Happening::Identity(identity) => {
+                self.identity = identity.clone();
+                self.has_news = true;
+                return false;
+            }
+            Happening::SpotNotice { .. } => Notice::Spot,
+            Happening::Terminate => Notice::Sigterm,
+            Happening::RebalanceHint | Happening::Forward(_) => return false,
+        };
+        self.was_terminated |= notice == Notice::Sigterm;
+        let is_first = self.notice.is_none();
+        if is_first {
+            tracing::warn!("told to go: {}", notice.as_str());
+            self.notice = Some((notice, now));
+            self.has_news = true;
+        }
+        is_first
+    }
+
+    /// Finishes `work`, whatever comes meanwhile.
+    pub(crate) async fn while_finishing<T>(
+        &mut self,
+        host: &mut impl Host,
+        world: &impl World,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                happening = host.next() => { self.take(&happening, world.now()); }
+            }
+        }
+    }
+
+    /// Does `work` unless the attempt is told to go first; then `None`.
+    pub(crate) async fn unless_told_to_go<T>(
+        &mut self,
+        host: &mut impl Host,
+        world: &impl World,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        while self.notice.is_none() {
+            tokio::select! {
+                biased;
+                happening = host.next() => { self.take(&happening, world.now()); }
+                done = &mut work => return Some(done),
+            }
+        }
+        None
+    }
+
+    /// After a Spot notice: waits for the SIGTERM that the dying host sends.
+    pub(crate) async fn linger(&mut self, host: &mut impl Host, world: &impl World) {
+        while !self.was_terminated {
+            let happening = host.next().await;
+            self.take(&happening, world.now());
+        }
+    }
+}

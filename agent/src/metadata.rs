@@ -1,0 +1,150 @@
+//! Asks the instance's metadata service, version 2, whether the host is being taken back.
+//!
+//! Batch does not tell a job of a Spot notice, and draining a host sends a job no early SIGTERM:
+//! asking is the only way to know in time.
+
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use crate::host::{Happening, HostIdentity};
+use crate::http::{self, Answer};
+use crate::settings::seconds;
+
+const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
+const POLL_VARIABLE: &str = "TRAINSPOT_IMDS_POLL_S";
+/// As AWS recommends.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// The longest that a token may live, in seconds.
+const TOKEN_TTL_S: &str = "21600";
+const OK: u16 = 200;
+const UNAUTHORIZED: u16 = 401;
+
+/// The service, as far as the environment tells.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    authority: (String, u16),
+    every: Duration,
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct InstanceAction {
+    time: Timestamp,
+}
+
+impl Metadata {
+    /// From the variables that `variable` looks up; `None` if the endpoint cannot be asked.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let endpoint = variable(ENDPOINT_VARIABLE)
+            .filter(|endpoint| !endpoint.is_empty())
+            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let Some(authority) = http::authority(&endpoint) else {
+            tracing::warn!("metadata endpoint `{endpoint}` is not `http://<host>`; no Spot notice will be heard");
+            return None;
+        };
+        let every = seconds(&variable, POLL_VARIABLE).unwrap_or(POLL_EVERY).min(POLL_EVERY);
+        Some(Self { authority, every, token: None })
+    }
+
+    /// Sends what it finds until nobody listens. Says once that there is no service, and goes on
+    /// asking: it may only be slow, and asking costs nothing.
+    pub async fn watch(mut self, happenings: mpsc::UnboundedSender<Happening>) {
+        let mut asked = Asked::default();
+        while !happenings.is_closed() {
+            if let Err(error) = self.look(&mut asked, &happenings).await
+                && !asked.is_silent
+            {
+                asked.is_silent = true;
+                tracing::warn!("no instance metadata ({error}): no Spot notice is heard until there is");
+            }
+            if asked.was_noticed {
+                return;
+            }
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    async fn look(
+        &mut self,
+        asked: &mut Asked,
+        happenings: &mpsc::UnboundedSender<Happening>,
+    ) -> io::Result<()> {
+        // Whoever listens may be gone; then `watch` ends.
+        let tell = |happening| drop(happenings.send(happening));
+        let notice = self.get("spot/instance-action").await?;
+        if notice.status == OK {
+            asked.was_noticed = true;
+            let action: Option<InstanceAction> = serde_json::from_str(&notice.body).ok();
+            tell(Happening::SpotNotice { goes_at: action.map(|action| action.time) });
+        }
+        if !asked.was_hinted
+            && self.get("events/recommendations/rebalance").await?.status == OK
+        {
+            asked.was_hinted = true;
+            tell(Happening::RebalanceHint);
+        }
+        if !asked.is_identified {
+            let identity = self.identity().await?;
+            asked.is_identified = true;
+            tell(Happening::Identity(identity));
+        }
+        Ok(())
+    }
+
+    async fn identity(&mut self) -> io::Result<HostIdentity> {
+        Ok(HostIdentity {
+            life_cycle: self.text("instance-life-cycle").await?,
+            instance_type: self.text("instance-type").await?,
+            instance_id: self.text("instance-id").await?,
+            availability_zone: self.text("placement/availability-zone").await?,
+        })
+    }
+
+    async fn text(&mut self, path: &str) -> io::Result<Option<String>> {
+        let answer = self.get(path).await?;
+        Ok((answer.status == OK).then(|| answer.body.trim().to_owned()))
+    }
+
+    async fn get(&mut self, path: &str) -> io::Result<Answer> {
+        let path = format!("/latest/meta-data/{path}");
+        let token = self.token().await?;
+        let answer = self.ask("GET", &path, ("X-aws-ec2-metadata-token", &token)).await?;
+        if answer.status != UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.token = None;
+        let token = self.token().await?;
+        self.ask("GET", &path, ("X-aws-ec2-metadata-token", &token)).await
+    }
+
+    async fn token(&mut self) -> io::Result<String> {
+        if let Some(token) = &self.token {
+            return Ok(token.clone());
+        }
+        let ttl = ("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL_S);
+        let answer = self.ask("PUT", "/latest/api/token", ttl).await?;
+        if answer.status != OK {
+            return Err(io::Error::other(format!("no token: status {}", answer.status)));
+        }
+        self.token = Some(answer.body.clone());
+        Ok(answer.body)
+    }
+
+    async fn ask(&self, method: &str, path: &str, header: (&str, &str)) -> io::Result<Answer> {
+        http::request(&self.authority, method, path, header).await
+    }
+}
+
+/// What need not be asked or said again.
+#[derive(Debug, Default)]
+struct Asked {
+    is_identified: bool,
+    was_hinted: bool,
+    was_noticed: bool,
+    is_silent: bool,
+}

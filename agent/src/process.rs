@@ -1,0 +1,172 @@
+//! A program as a real process group of its own.
+//!
+//! Its output passes through to the agent's own; its last lines are kept.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use trainspot_shared::job::JOB_VARIABLE;
+
+use crate::log_tail::{LogTail, OpenLine};
+use crate::program::{Ended, Launch, Program, Signal};
+
+const PIECE_BYTES: usize = 16 * 1024;
+/// A process that left the group may hold the pipes open for ever.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+/// What the agent runs itself with to start a program that dies with it; see [`crate::bound`].
+pub const BOUND: &str = "--bound-to";
+
+/// The process group.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// The agent's own binary, when the program shall be killed with it.
+    agent: Option<PathBuf>,
+    child: Option<Child>,
+    group: Option<Pid>,
+    tail: Arc<Mutex<LogTail>>,
+    pumps: Vec<JoinHandle<()>>,
+    leader: Arc<AtomicI32>,
+}
+
+impl Process {
+    /// A program that outlives an agent that is killed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A program that is killed with its agent, started through the agent's own binary.
+    pub fn bound_to(agent: PathBuf) -> Self {
+        Self { agent: Some(agent), ..Self::default() }
+    }
+
+    /// The program's process id once it has started, 0 before: whoever reaps orphans leaves it alone.
+    pub fn leader(&self) -> Arc<AtomicI32> {
+        Arc::clone(&self.leader)
+    }
+
+    fn command(&self, launch: &Launch) -> io::Result<Command> {
+        let (program, arguments) = launch
+            .command
+            .split_first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
+        let mut command = match &self.agent {
+            Some(agent) => {
+                let mut command = Command::new(agent);
+                command.arg(BOUND).arg(std::process::id().to_string()).arg("--").arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command
+            .args(arguments)
+            .env_remove(JOB_VARIABLE)
+            .envs(launch.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        Ok(command)
+    }
+
+    fn pump(
+        &mut self,
+        from: impl AsyncRead + Unpin + Send + 'static,
+        to: impl AsyncWrite + Unpin + Send + 'static,
+    ) {
+        self.pumps.push(tokio::spawn(pass_through(from, to, Arc::clone(&self.tail))));
+    }
+}
+
+impl Program for Process {
+    async fn start(&mut self, launch: &Launch) -> io::Result<()> {
+        let mut child = self.command(launch)?.spawn()?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        self.leader.store(id.unwrap_or_default(), Ordering::SeqCst);
+        self.group = id.and_then(Pid::from_raw);
+        if let Some(stdout) = child.stdout.take() {
+            self.pump(stdout, tokio::io::stdout());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            self.pump(stderr, tokio::io::stderr());
+        }
+        self.child = Some(child);
+        Ok(())
+    }
+
+    async fn ended(&mut self) -> io::Result<Ended> {
+        let Some(child) = &mut self.child else {
+            return Err(io::Error::other("the program was never started"));
+        };
+        let status = child.wait().await?;
+        Ok(match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Exited(code),
+            (None, signal) => Ended::Signaled(signal.unwrap_or_default()),
+        })
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let Some(group) = self.group else { return };
+        let number = match signal {
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Checkpoint => rustix::process::Signal::USR1,
+            Signal::Interrupt => rustix::process::Signal::INT,
+            Signal::HangUp => rustix::process::Signal::HUP,
+            Signal::Kill => rustix::process::Signal::KILL,
+        };
+        match kill_process_group(group, number) {
+            // Nobody is left to hear it.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => tracing::warn!("could not signal the program: {error}"),
+        }
+    }
+
+    async fn sweep_up(&mut self) {
+        self.signal(Signal::Kill);
+        for mut pump in self.pumps.drain(..) {
+            if tokio::time::timeout(LAST_OUTPUT, &mut pump).await.is_err() {
+                tracing::warn!("something that the program started holds its output open");
+                pump.abort();
+            }
+        }
+    }
+
+    fn log_tail(&self) -> Vec<String> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).lines()
+    }
+}
+
+async fn pass_through(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    tail: Arc<Mutex<LogTail>>,
+) {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut open = OpenLine::default();
+    let mut is_heard = true;
+    loop {
+        let n = match from.read(&mut piece).await {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) => {
+                tracing::warn!("could not read the program's output: {error}");
+                break;
+            }
+        };
+        tail.lock().unwrap_or_else(PoisonError::into_inner).take(&mut open, &piece[..n]);
+        // With the log driver gone the program goes on: its pipe must be drained all the same.
+        if is_heard && (to.write_all(&piece[..n]).await.is_err() || to.flush().await.is_err()) {
+            is_heard = false;
+            tracing::warn!("nobody reads the program's output any more");
+        }
+    }
+    tail.lock().unwrap_or_else(PoisonError::into_inner).finish(&mut open);
+}

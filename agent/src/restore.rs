@@ -1,0 +1,163 @@
+//! The newest complete published checkpoint, back on the local disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use trainspot_edge::{Store, World};
+use trainspot_shared::layout::file::MANIFEST;
+use trainspot_shared::stage_head::Published;
+
+use crate::error::AgentError;
+use crate::file_set::{self, FetchFailed};
+use crate::folder;
+use crate::patience::patiently;
+use crate::place::Seat;
+
+/// A set of files that may be a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    step: u64,
+    /// Which submission and attempt wrote it; a later one wins at the same step.
+    writer: (u32, u32),
+    prefix: String,
+    manifest_sha256: Option<String>,
+}
+
+/// Lays the newest checkpoint at or below the published one into `<folder>/<step>/` and answers its
+/// step. A torn one is named in the log and the one before it is tried; with none left the work
+/// begins anew.
+pub(crate) async fn restore(
+    store: &impl Store,
+    world: &impl World,
+    patience: Duration,
+    seat: &Seat,
+    published: Option<&Published>,
+    folder: &Path,
+) -> Result<Option<u64>, AgentError> {
+    let Some(published) = published else {
+        return Ok(None);
+    };
+    let first = Candidate {
+        step: published.step,
+        writer: (published.submission, published.attempt),
+        prefix: published.prefix.clone(),
+        manifest_sha256: Some(published.manifest_sha256.clone()),
+    };
+    if try_one(store, world, patience, seat, &first, folder).await? {
+        return Ok(Some(first.step));
+    }
+    let listed =
+        patiently(world, patience, || store.list(&seat.bucket, &seat.all_checkpoints)).await?;
+    let keys = listed.iter().map(|object| object.key.as_str());
+    for candidate in older(&seat.all_checkpoints, keys, &first) {
+        if try_one(store, world, patience, seat, &candidate, folder).await? {
+            return Ok(Some(candidate.step));
+        }
+    }
+    tracing::warn!("no complete checkpoint is left; the work begins anew");
+    Ok(None)
+}
+
+/// Every sealed set at or below the torn one's step, newest first, without the torn one.
+fn older<'k>(
+    all: &str,
+    keys: impl Iterator<Item = &'k str>,
+    torn: &Candidate,
+) -> Vec<Candidate> {
+    let mut candidates: Vec<_> = keys
+        .filter_map(|key| sealed(all, key))
+        .filter(|candidate| candidate.step <= torn.step && candidate.prefix != torn.prefix)
+        .collect();
+    candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.step, candidate.writer)));
+    candidates
+}
+
+/// `<all><submission>-<attempt>/<step>/MANIFEST.json`; a shard's lies deeper and is not this one's.
+fn sealed(all: &str, key: &str) -> Option<Candidate> {
+    let prefix = key.strip_suffix(MANIFEST)?;
+    let mut parts = prefix.strip_prefix(all)?.strip_suffix('/')?.split('/');
+    let (writer, step) = (parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let (submission, attempt) = writer.split_once('-')?;
+    Some(Candidate {
+        step: step.parse().ok()?,
+        writer: (submission.parse().ok()?, attempt.parse().ok()?),
+        prefix: prefix.to_owned(),
+        manifest_sha256: None,
+    })
+}
+
+/// `false`: it is torn.
+async fn try_one(
+    store: &impl Store,
+    world: &impl World,
+    patience: Duration,
+    seat: &Seat,
+    candidate: &Candidate,
+    folder: &Path,
+) -> Result<bool, AgentError> {
+    let half = folder.join(format!("{}.restoring", candidate.step));
+    folder::remove(&half)?;
+    let fetched = file_set::fetch(
+        store,
+        world,
+        patience,
+        (&seat.bucket, &candidate.prefix),
+        candidate.manifest_sha256.as_deref(),
+        &half,
+    )
+    .await;
+    match fetched {
+        Ok(manifest) if manifest.step == candidate.step => {
+            let whole = folder.join(candidate.step.to_string());
+            std::fs::rename(&half, &whole)
+                .map_err(|source| AgentError::local("put in place", &whole, source))?;
+            tracing::info!("restored step {} from `{}`", candidate.step, candidate.prefix);
+            Ok(true)
+        }
+        Ok(manifest) => {
+            tracing::warn!("`{}` holds step {}; tried the one before", candidate.prefix, manifest.step);
+            folder::remove(&half)?;
+            Ok(false)
+        }
+        Err(FetchFailed::Torn(why)) => {
+            tracing::warn!("checkpoint {why}; tried the one before");
+            folder::remove(&half)?;
+            Ok(false)
+        }
+        Err(FetchFailed::Other(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_checkpoints_come_highest_step_first_and_never_newer_or_deeper() {
+        let all = "checkpoints/p/r/train/";
+        let keys = [
+            "checkpoints/p/r/train/1-1/10/MANIFEST.json",
+            "checkpoints/p/r/train/1-1/20/MANIFEST.json",
+            "checkpoints/p/r/train/1-1/30/part-0",
+            "checkpoints/p/r/train/1-2/20/MANIFEST.json",
+            "checkpoints/p/r/train/1-2/40/MANIFEST.json",
+            "checkpoints/p/r/train/1-2/50/MANIFEST.json",
+            "checkpoints/p/r/train/3/1-2/15/MANIFEST.json",
+            "checkpoints/p/r/train/1-2/x/MANIFEST.json",
+        ];
+        let torn = Candidate {
+            step: 40,
+            writer: (1, 2),
+            prefix: "checkpoints/p/r/train/1-2/40/".to_owned(),
+            manifest_sha256: None,
+        };
+
+        let found = older(all, keys.into_iter(), &torn);
+
+        let found: Vec<_> = found.iter().map(|c| (c.step, c.writer)).collect();
+        assert_eq!(found, [(20, (1, 2)), (20, (1, 1)), (10, (1, 1))]);
+    }
+}

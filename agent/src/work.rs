@@ -1,0 +1,341 @@
+//! One attempt from its start to its exit code.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use trainspot_edge::store::{Condition, StoreError};
+use trainspot_edge::{Store, World};
+use trainspot_shared::attempt::AttemptOutcome;
+use trainspot_shared::job::JobDocument;
+use trainspot_shared::stage_head::Published;
+
+use crate::account::Account;
+use crate::assignment::Assignment;
+use crate::bound;
+use crate::ending::{Ending, Next, Stop, after_program};
+use crate::error::AgentError;
+use crate::exit_code;
+use crate::fetch;
+use crate::file_set::to_json;
+use crate::folder;
+use crate::heard::Heard;
+use crate::heartbeat::final_step;
+use crate::host::Host;
+use crate::patience::patiently;
+use crate::place::{self, Arrival, Seat};
+use crate::program::{Launch, Program};
+use crate::restore::restore;
+use crate::settings::Settings;
+use crate::shipper::{Shipper, write_record};
+use crate::watch::{Watched, watch};
+
+/// The attempt's own folder and what lies in it.
+struct Folders {
+    own: PathBuf,
+    data: PathBuf,
+    input: PathBuf,
+    checkpoints: PathBuf,
+    output: PathBuf,
+    params: PathBuf,
+}
+
+impl Folders {
+    fn make(settings: &Settings, seat: &Seat, drawn: &str) -> Result<Self, AgentError> {
+        let root = std::path::absolute(&settings.work_dir)
+            .map_err(|source| AgentError::local("find", &settings.work_dir, source))?;
+        // A random part: on a laptop two attempts may share the root.
+        let own = root.join(format!(
+            "{}-{}-{}",
+            seat.worker.submission,
+            seat.worker.attempt,
+            drawn.get(..8).unwrap_or(drawn)
+        ));
+        let folders = Self {
+            data: own.join("data"),
+            input: own.join("input"),
+            checkpoints: own.join("checkpoints"),
+            output: own.join("output"),
+            params: own.join("params.json"),
+            own,
+        };
+        for path in [&folders.data, &folders.input, &folders.checkpoints, &folders.output] {
+            folder::make(path)?;
+        }
+        Ok(folders)
+    }
+}
+
+/// Works one attempt and answers the code to exit with. Everything it decides is in the log, and in
+/// the attempt's record as soon as the job document could be read.
+pub async fn work<S: Store, W: World>(
+    store: &S,
+    world: &W,
+    settings: &Settings,
+    assignment: &Assignment,
+    program: &mut impl Program,
+    host: &mut impl Host,
+) -> u8 {
+    if settings.ignore_heads {
+        tracing::warn!("TRAINSPOT_TEST_IGNORE_HEADS is set: publishing whatever the heads say, for tests only");
+    }
+    let mut heard = Heard::default();
+    let started_at = world.now();
+    let (bucket, key) = (assignment.bucket.as_str(), assignment.job_key.as_str());
+    let read = fetch::job(store, world, settings.patience, bucket, key);
+    let opened = match heard.unless_told_to_go(host, world, read).await {
+        Some(job) => job.and_then(|job| Ok((place::shard(&job, assignment)?, job))),
+        None => return Ending::preempted(false).exit_code,
+    };
+    let (shard, job) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::error!("{}", error.sentence());
+            return exit_code::of_error(&error);
+        }
+    };
+    let seat = Seat::of(&job, assignment, shard, settings.ignore_heads);
+    let mut account = Account::open(job, assignment, shard, started_at, heard);
+    let mut attempt =
+        Attempt { store, world, settings, seat: &seat, came_in: false, folders: None };
+
+    let ending = attempt.run(&mut account, program, host).await;
+    let ending = ending.unwrap_or_else(|error| Ending::of_error(&error));
+    account.log_tail = program.log_tail();
+    let code = attempt.close(&mut account, &ending, host).await;
+    if settings.linger && account.heard.notice.is_some() {
+        tracing::info!("waiting for SIGTERM, so that this host takes no other job");
+        account.heard.linger(host, world).await;
+    }
+    code
+}
+
+struct Attempt<'a, S, W> {
+    store: &'a S,
+    world: &'a W,
+    settings: &'a Settings,
+    seat: &'a Seat,
+    /// Whether the heads let it in.
+    came_in: bool,
+    folders: Option<Folders>,
+}
+
+impl<'a, S: Store, W: World> Attempt<'a, S, W> {
+    async fn run(
+        &mut self,
+        account: &mut Account,
+        program: &mut impl Program,
+        host: &mut impl Host,
+    ) -> Result<Ending, AgentError> {
+        let (store, world, settings) = (self.store, self.world, self.settings);
+        let take = {
+            let (seat, job, shard) = (self.seat, account.job().clone(), account.shard());
+            async move {
+                patiently(world, settings.patience, || seat.take(store, world, &job, shard)).await
+            }
+        };
+        let checkpoint = match account.heard.unless_told_to_go(host, world, take).await {
+            None => return Ok(Ending::preempted(false)),
+            Some(arrival) => match arrival? {
+                Arrival::Work(checkpoint) => checkpoint,
+                Arrival::AlreadyDone => {
+                    return Ok(Ending::of(AttemptOutcome::AlreadyDone, exit_code::DONE));
+                }
+                Arrival::NotOwner(why) => {
+                    return Err(AgentError::NotOwner(why.to_owned()));
+                }
+            },
+        };
+        self.came_in = true;
+        let record = account.running(world.now(), Vec::new());
+        let folders = Folders::make(settings, self.seat, &world.draw())?;
+        let prepared = {
+            let prepare = self.prepare(account.job().clone(), &folders, checkpoint.as_ref());
+            let record = write_record(
+                store, world, settings.patience, self.seat, &record, Condition::Always,
+            );
+            let both = async move {
+                record.await?;
+                prepare.await
+            };
+            account.heard.unless_told_to_go(host, world, both).await
+        };
+        let launch = self.launch(account, &folders);
+        let (checkpoint_dir, output_dir) = (folders.checkpoints.clone(), folders.output.clone());
+        self.folders = Some(folders);
+        match prepared {
+            None => return Ok(Ending::preempted(false)),
+            Some(restored) => account.resumed_from = restored?,
+        }
+        account.fetched_at = Some(world.now());
+
+        let shipper = Shipper::before_program(
+            (store, world, self.seat),
+            checkpoint_dir,
+            output_dir.clone(),
+        )?;
+        if launch.command.is_empty() {
+            return Err(AgentError::Configuration("there is no program to run".to_owned()));
+        }
+        if let Err(error) = program.start(&launch).await {
+            let name = launch.command.first().map_or("", String::as_str);
+            return Ok(Ending::failed(bound::code_of(&error), format!("run `{name}`: {error}")));
+        }
+        account.program_started_at = Some(world.now());
+        let watched =
+            watch(world, settings, account, (&mut *program, &mut *host), shipper, &output_dir).await;
+        program.sweep_up().await;
+        account.read_failure(&output_dir);
+        self.finish(account, watched?, &output_dir, host).await
+    }
+
+    /// Everything the program needs, on the local disk; the step it resumes from.
+    async fn prepare(
+        &self,
+        job: JobDocument,
+        folders: &Folders,
+        checkpoint: Option<&Published>,
+    ) -> Result<Option<u64>, AgentError> {
+        let (store, world, patience) = (self.store, self.world, self.settings.patience);
+        let bucket = self.seat.bucket.as_str();
+        std::fs::write(&folders.params, to_json(&job.params)?)
+            .map_err(|source| AgentError::local("write", &folders.params, source))?;
+        if let Some(dataset) = &job.dataset {
+            fetch::dataset(store, world, patience, bucket, dataset, &folders.data).await?;
+        }
+        for input in &job.inputs {
+            fetch::input(store, world, patience, bucket, input, &folders.input).await?;
+        }
+        restore(store, world, patience, self.seat, checkpoint, &folders.checkpoints).await
+    }
+
+    fn launch(&self, account: &Account, folders: &Folders) -> Launch {
+        let job = account.job();
+        let command =
+            if self.settings.program.is_empty() { &job.program } else { &self.settings.program };
+        let path = |path: &PathBuf| path.display().to_string();
+        Launch {
+            command: command.clone(),
+            variables: vec![
+                ("TRAINSPOT_RUN_ID", job.run_id.to_string()),
+                ("TRAINSPOT_PIPELINE", job.run_id.pipeline().to_string()),
+                ("TRAINSPOT_STAGE", job.stage.to_string()),
+                // Outside a fan-out: the one share of one.
+                ("TRAINSPOT_SHARD", account.shard().unwrap_or(0).to_string()),
+                ("TRAINSPOT_SHARDS", job.shards.unwrap_or(1).to_string()),
+                ("TRAINSPOT_DATA_DIR", path(&folders.data)),
+                ("TRAINSPOT_INPUT_DIR", path(&folders.input)),
+                ("TRAINSPOT_CHECKPOINT_DIR", path(&folders.checkpoints)),
+                ("TRAINSPOT_OUTPUT_DIR", path(&folders.output)),
+                ("TRAINSPOT_PARAMS", path(&folders.params)),
+            ],
+            checkpoint_dir: folders.checkpoints.clone(),
+            output_dir: folders.output.clone(),
+        }
+    }
+
+    /// After the program's end.
+    async fn finish(
+        &self,
+        account: &mut Account,
+        watched: Watched<'a, S, W>,
+        output_dir: &Path,
+        host: &mut impl Host,
+    ) -> Result<Ending, AgentError> {
+        let Watched { mut shipper, heartbeat, ended, stop } = watched;
+        let declares =
+            self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
+        let notice_at = account.heard.notice.map(|(_, at)| at);
+        let next = after_program(ended, stop.as_ref(), notice_at.is_some(), declares);
+        let patience = self.settings.patience;
+        let finishing = async {
+            match (next, stop) {
+                (Next::Leave, Some(Stop::GaveUp(error))) => Err(error),
+                (Next::PublishOutput, _) => {
+                    let step = final_step(output_dir, &heartbeat);
+                    shipper.publish_output(patience, step).await?;
+                    Ok(Ending::of(AttemptOutcome::Done, exit_code::DONE))
+                }
+                (next, _) => self.leave_off(next, &mut shipper, notice_at).await,
+            }
+        };
+        let ending = account.heard.while_finishing(host, self.world, finishing).await;
+        if let Some((step, _)) = shipper.last_published() {
+            account.published_step = Some(step);
+        }
+        ending
+    }
+
+    /// The program ended and is not done: saves what can be saved.
+    async fn leave_off(
+        &self,
+        next: Next,
+        shipper: &mut Shipper<'a, S, W>,
+        notice_at: Option<Timestamp>,
+    ) -> Result<Ending, AgentError> {
+        let checkpoint = shipper.ship_checkpoint(self.settings.patience).await;
+        // One minute for all of it: the host may be going.
+        let patience =
+            if checkpoint.is_ok() { self.settings.patience } else { Duration::ZERO };
+        let live = shipper.ship_live(patience, true).await;
+        if let Err(error) = checkpoint.and(live) {
+            if is_final(&error) {
+                return Err(error);
+            }
+            tracing::error!("could not ship the last of it: {}", error.sentence());
+        }
+        if next == Next::Preempted {
+            let published_at = shipper.last_published().map(|(_, at)| at);
+            return Ok(Ending::preempted(published_at.is_some() && published_at >= notice_at));
+        }
+        if let Err(error) = shipper.ship_remains(patience).await {
+            tracing::error!("could not ship what the program left: {}", error.sentence());
+        }
+        Ok(match next {
+            Next::Failed(code) => Ending::of(AttemptOutcome::Failed, code),
+            _ => Ending::failed(
+                exit_code::STALLED,
+                format!("no progress for {} s", self.settings.stall_after.as_secs()),
+            ),
+        })
+    }
+
+    /// Writes the record, whatever happened, and answers the code to exit with.
+    async fn close(&self, account: &mut Account, ending: &Ending, host: &mut impl Host) -> u8 {
+        let why = ending.error.as_deref().unwrap_or("as the record says");
+        tracing::info!("{:?}, exit {}: {why}", ending.outcome, ending.exit_code);
+        let record = account.closed(self.world.now(), ending);
+        let condition = if self.came_in { Condition::Always } else { Condition::Absent };
+        let write = write_record(
+            self.store,
+            self.world,
+            self.settings.patience,
+            self.seat,
+            &record,
+            condition,
+        );
+        let written = account.heard.while_finishing(host, self.world, write).await;
+        if let Some(folders) = &self.folders
+            && let Err(error) = folder::remove(&folders.own)
+        {
+            tracing::warn!("could not clean up: {}", error.sentence());
+        }
+        match written {
+            Ok(()) => ending.exit_code,
+            Err(error) => {
+                tracing::error!("could not write the attempt's record: {}", error.sentence());
+                // What is published is published, whether it is on record or not.
+                if ending.outcome == AttemptOutcome::Failed {
+                    exit_code::of_error(&error)
+                } else {
+                    ending.exit_code
+                }
+            }
+        }
+    }
+}
+
+/// Whether an error at the end changes the end: somebody else's stage, or no permission.
+fn is_final(error: &AgentError) -> bool {
+    matches!(error, AgentError::NotOwner(_) | AgentError::Store(StoreError::Denied { .. }))
+}

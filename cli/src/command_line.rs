@@ -1,0 +1,121 @@
+//! What may be typed. Every command says in its help how it is used.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::demo::DemoArguments;
+use crate::local::cloud::Parts;
+use crate::local::run::RunArguments;
+use crate::results::BUCKET_VARIABLE;
+
+const EXAMPLES: &str = "\
+Examples:
+  trainspot check                                     every spec in pipelines/
+  trainspot push pipelines/recommender.toml           give a spec to the functions
+  trainspot runs recommender --limit 5
+  trainspot show recommender-20261123T0200Z
+  trainspot local run pipelines/recommender.toml --data data/ml-100k
+  trainspot local serve                               a cloud for `aws` and for the commands above
+
+Exit codes: 0 ok, 1 what was asked about ended badly, 2 usage, 64 configuration or spec, 65 data,
+69 store unreachable, 75 folder in use, 77 denied.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  trainspot local serve --port 4566
+  (in another shell, with the printed exports)
+  aws s3 ls \"s3://$TRAINSPOT_RESULTS_BUCKET/\"
+  trainspot runs";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  trainspot local run pipelines/recommender.toml --data data/ml-100k
+  trainspot local run pipelines/recommender.toml --tick 2026-11-23T02:00:00Z --keep";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  trainspot show recommender-20261123T0200Z
+  trainspot show recommender-20261123T0200Z --json | jq .end";
+
+/// Retrains models on GPU Spot capacity in AWS Batch, on schedule, before a deadline
+#[derive(Debug, Parser)]
+#[command(name = "trainspot", version, after_help = EXAMPLES)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check specs; touches no cloud
+    Check {
+        /// Spec files; all of pipelines/*.toml when none is named
+        files: Vec<PathBuf>,
+    },
+    /// Give a spec to the functions
+    Push {
+        /// The spec
+        file: PathBuf,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// List runs, newest first
+    Runs {
+        /// Only this pipeline's
+        pipeline: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: usize,
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Show one run: stages, attempts, gate, cost, history, where its files lie
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// The run's id
+        run: String,
+        /// The whole ledger, for scripts
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Work with a cloud on this machine
+    #[command(subcommand)]
+    Local(LocalCommand),
+}
+
+/// Which results bucket.
+#[derive(Debug, Args)]
+pub struct Bucket {
+    /// The results bucket
+    #[arg(long, env = BUCKET_VARIABLE, value_name = "NAME")]
+    pub bucket: Option<String>,
+}
+
+/// What to do with a local cloud.
+#[derive(Debug, Subcommand)]
+pub enum LocalCommand {
+    /// Keep a local cloud running over a folder until Ctrl-C
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve {
+        /// Where it keeps its state
+        #[arg(long, default_value = ".trainspot", value_name = "DIR")]
+        folder: PathBuf,
+        /// Where it listens on 127.0.0.1; 0 takes any free port
+        #[arg(long, default_value_t = 0, value_name = "PORT")]
+        port: u16,
+        #[command(flatten)]
+        parts: Parts,
+    },
+    /// Run one tick of a pipeline and watch it to its end
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArguments),
+    /// Show four stories in one local cloud: a reclaim, a tick delivered three times, unchanged data, a bug
+    Demo(DemoArguments),
+}

@@ -1,0 +1,195 @@
+//! A dataset's way from a folder into the data bucket: looked at whole before the first byte is put.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use md5::{Digest as _, Md5};
+use trainspot_edge::store::{Condition, Store};
+use trainspot_shared::dataset::READY;
+use trainspot_shared::pipeline::DataSpec;
+
+use crate::parquet_footer::{self, FooterError};
+use crate::problem::{Exit, Problem};
+
+/// What every Parquet file of a dataset has; `weight` may be there too.
+const COLUMNS: [&str; 3] = ["user_id", "item_id", "timestamp"];
+const PIECE: usize = 1 << 16;
+
+/// A file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Below the folder, with `/`.
+    pub name: String,
+}
+
+/// What putting did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PutFiles {
+    /// Files that were new or other than before.
+    pub put: usize,
+    /// Files that were there already.
+    pub unchanged: usize,
+    /// Objects under the prefix that are none of the files: the dataset has them too.
+    pub others: usize,
+}
+
+/// The files of a dataset's folder, each checked for its columns. Hidden ones and a marker are left out.
+pub fn files(folder: &Path) -> anyhow::Result<Vec<DataFile>> {
+    if !folder.is_dir() {
+        let sentence = format!("dataset folder `{}` is not there", folder.display());
+        return Err(Problem::new(Exit::Data, sentence).hint("`python -m trainer import` makes one").into());
+    }
+    let mut files = Vec::new();
+    collect(folder, "", &mut files)?;
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    if files.is_empty() {
+        let sentence = format!("dataset folder `{}` holds no file", folder.display());
+        return Err(Problem::new(Exit::Data, sentence).hint("`python -m trainer import` fills one").into());
+    }
+    for file in files.iter().filter(|file| file.name.ends_with(".parquet")) {
+        check_columns(&file.path)?;
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, below: &str, files: &mut Vec<DataFile>) -> anyhow::Result<()> {
+    let doing = || format!("read dataset folder `{}`", folder.display());
+    for entry in std::fs::read_dir(folder).with_context(doing)? {
+        let path = entry.with_context(doing)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            let sentence = format!("`{}`: a file's name is not UTF-8", path.display());
+            return Err(Problem::new(Exit::Data, sentence).into());
+        };
+        if name.starts_with('.') || name == READY {
+            continue;
+        }
+        let name = format!("{below}{name}");
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), files)?;
+        } else {
+            files.push(DataFile { path, name });
+        }
+    }
+    Ok(())
+}
+
+fn check_columns(path: &Path) -> Result<(), Problem> {
+    let shown = path.display();
+    let has = parquet_footer::columns(path).map_err(|error| match error {
+        FooterError::File(error) => Problem::new(Exit::Data, format!("`{shown}` cannot be read: {error}")),
+        FooterError::Shape => Problem::new(Exit::Data, format!("`{shown}` is not a whole Parquet file"))
+            .hint("it was cut off or is something else; write it again"),
+    })?;
+    match COLUMNS.iter().find(|wanted| !has.iter().any(|column| column == *wanted)) {
+        None => Ok(()),
+        Some(missing) => {
+            let sentence = format!("`{shown}` has no column `{missing}`; it has: {}", has.join(", "));
+            Err(Problem::new(Exit::Data, sentence)
+                .hint(format!("a dataset has the columns {}, and may have `weight`", COLUMNS.join(", "))))
+        }
+    }
+}
+
+/// Puts the files under the pipeline's prefix, and `_READY` last if the pipeline waits for it. What is
+/// there with the same bytes stays as it is, so that its `ETag` tells of no change.
+pub async fn put(
+    store: &impl Store,
+    bucket: &str,
+    spec: &DataSpec,
+    files: &[DataFile],
+) -> anyhow::Result<PutFiles> {
+    let prefix = &spec.prefix;
+    let listed = store.list(bucket, prefix).await.map_err(Problem::from)?;
+    let mut done = PutFiles::default();
+    for file in files {
+        let key = format!("{prefix}{}", file.name);
+        let etag = etag_of(&file.path)?;
+        if listed.iter().any(|there| there.key == key && there.etag == etag) {
+            done.unchanged += 1;
+        } else {
+            store.put_file(bucket, &key, &file.path).await.map_err(Problem::from)?;
+            done.put += 1;
+        }
+    }
+    let ready = format!("{prefix}{READY}");
+    let is_ours = |key: &str| key == ready || files.iter().any(|file| key == format!("{prefix}{}", file.name));
+    done.others = listed.iter().filter(|there| !is_ours(&there.key)).count();
+    if spec.wait_for_s.is_some() && !listed.iter().any(|there| there.key == ready) {
+        store.put(bucket, &ready, Vec::new(), Condition::Always).await.map_err(Problem::from)?;
+    }
+    Ok(done)
+}
+
+/// An object's `ETag` when it was put in one piece: its MD5, in quotes.
+fn etag_of(path: &Path) -> anyhow::Result<String> {
+    let doing = || format!("read `{}`", path.display());
+    let mut file = File::open(path).with_context(doing)?;
+    let mut digest = Md5::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let n = file.read(&mut piece).with_context(doing)?;
+        let Some(read) = piece.get(..n).filter(|read| !read.is_empty()) else { break };
+        digest.update(read);
+    }
+    Ok(format!("\"{}\"", hex::encode(digest.finalize())))
+}
+
+#[cfg(test)]
+mod tests {
+    use trainspot_edge::memory::MemoryStore;
+
+    use super::*;
+
+    const BUCKET: &str = "data";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        for (name, body) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("below the folder")).expect("it can be made");
+            std::fs::write(path, body).expect("it can be written");
+        }
+        folder
+    }
+
+    fn spec() -> DataSpec {
+        DataSpec { prefix: "clicks/".to_owned(), wait_for_s: Some(60), skip_if_unchanged: true }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_unchanged_is_not_put_again() {
+        let store = MemoryStore::new(jiff::Timestamp::now);
+        let folder = folder(&[("a.csv", "1"), ("b/c.csv", "2"), (".hidden", "3")]);
+        let put_all = async || {
+            let files = files(folder.path()).expect("files that may be put");
+            put(&store, BUCKET, &spec(), &files).await.expect("the store answers")
+        };
+
+        let first = put_all().await;
+        let before = store.list(BUCKET, "clicks/").await.expect("the store answers");
+        let second = put_all().await;
+        std::fs::write(folder.path().join("a.csv"), "other").expect("it can be written");
+        let third = put_all().await;
+
+        assert_eq!(first, PutFiles { put: 2, unchanged: 0, others: 0 });
+        let keys: Vec<_> = before.iter().map(|there| there.key.as_str()).collect();
+        assert_eq!(keys, ["clicks/_READY", "clicks/a.csv", "clicks/b/c.csv"]);
+        assert_eq!(second, PutFiles { put: 0, unchanged: 2, others: 0 });
+        assert_eq!(third, PutFiles { put: 1, unchanged: 1, others: 0 });
+    }
+
+    #[test]
+    fn an_empty_or_missing_folder_is_bad_data() {
+        let empty = folder(&[("_READY", "")]);
+        for path in [empty.path().to_owned(), empty.path().join("missing")] {
+            let error = files(&path).expect_err("nothing to put");
+
+            let problem = error.downcast::<Problem>().expect("a problem for a person");
+            assert_eq!(problem.exit, Exit::Data);
+        }
+    }
+}

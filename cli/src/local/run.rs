@@ -1,0 +1,118 @@
+//! `trainspot local run`: one tick of one pipeline in a local cloud, watched to its end.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use trainspot_edge::aws::Aws;
+use trainspot_shared::run::{End, Run};
+
+use crate::local::cloud::{Local, Parts};
+use crate::local::narrator::Narrator;
+use crate::local::{data, follow, serve, tick};
+use crate::output;
+use crate::problem::{Exit, Problem};
+use crate::push;
+use crate::show;
+use crate::spec_file::SpecFile;
+
+/// What to run, and on what.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The pipeline's spec
+    #[arg(value_name = "PIPELINE_FILE")]
+    pub file: PathBuf,
+    /// Where the local cloud keeps its state
+    #[arg(long, default_value = ".trainspot", value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The time of the tick; now, when nobody says
+    #[arg(long, value_name = "RFC3339")]
+    pub tick: Option<Timestamp>,
+    /// A folder with the dataset's files, put under the pipeline's prefix
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Keep the local cloud running afterwards, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the run's ledger as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub parts: Parts,
+}
+
+/// The command. Everything that can be wrong without a cloud is found before the folder is touched.
+pub async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<()> {
+    let spec = SpecFile::read(&arguments.file)?;
+    let files = arguments.data.as_deref().map(data::files).transpose()?;
+    if files.is_some() && spec.pipeline.data.is_none() {
+        let sentence = format!("pipeline `{}` has no [data], but --data is given", spec.pipeline.name);
+        return Err(Problem::new(Exit::Configuration, sentence).into());
+    }
+    arguments.parts.check(&[&spec.pipeline])?;
+
+    let local = Local::start(&arguments.parts, &arguments.folder, port, |_| {}).await?;
+    let narrator = Narrator::new();
+    let outcome = tokio::select! {
+        outcome = drive(&local, &spec, files.as_deref(), arguments.tick, &narrator) => outcome,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            Err(Problem::new(Exit::Interrupted, "stopped by Ctrl-C; jobs that ran are lost, as with their hosts")
+                .hint("`trainspot local serve` over the same folder goes on with the run")
+                .into())
+        }
+    };
+    drop(narrator);
+    let run = match outcome {
+        Ok(run) => run,
+        Err(error) => {
+            local.cloud.stop().await;
+            return Err(error);
+        }
+    };
+    if arguments.json {
+        output::print_json(&run)?;
+    } else {
+        output::print(&show::summary(&run, &local.results_place()))?;
+    }
+    if arguments.keep {
+        serve::until_interrupted(local).await?;
+    } else {
+        local.cloud.stop().await;
+    }
+    verdict(&run)
+}
+
+async fn drive(
+    local: &Local,
+    spec: &SpecFile,
+    files: Option<&[data::DataFile]>,
+    at: Option<Timestamp>,
+    narrator: &Narrator,
+) -> anyhow::Result<Run> {
+    let store = Aws::from_environment("").await;
+    push::write(&store, &store, &local.results, spec).await?;
+    if let (Some(wanted), Some(files)) = (&spec.pipeline.data, files) {
+        let put = data::put(&store, &local.data, wanted, files).await?;
+        let others = match put.others {
+            0 => String::new(),
+            n => format!("; {n} other objects under the prefix belong to the dataset too"),
+        };
+        narrator.line(&format!("dataset: {} files put, {} unchanged{others}", put.put, put.unchanged));
+    }
+    let at = at.unwrap_or_else(Timestamp::now);
+    let run_id = tick::deliver(local, &store, &spec.pipeline.name, at).await?;
+    narrator.line(&format!("run {run_id}"));
+    Ok(follow::follow(local, &store, &run_id, narrator, None, async |_| Ok(())).await?)
+}
+
+/// A run that ended badly is no error of this command, but a script must see it.
+fn verdict(run: &Run) -> anyhow::Result<()> {
+    match &run.end {
+        Some(End::Failed { .. } | End::Cancelled { .. }) | None => {
+            let sentence = format!("run `{}` ended as {}", run.id, crate::runs::state(run));
+            Err(Problem::new(Exit::EndedBadly, sentence).into())
+        }
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,57 @@
+//! `trainspot local serve`: keeps a local cloud running over a folder until Ctrl-C.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::local::cloud::{Local, Parts};
+use crate::local::narrator::Narrator;
+use crate::output;
+use crate::results::BUCKET_VARIABLE;
+
+/// The command. Schedules fire by the wall clock, as they would in the cloud.
+pub async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
+    parts.check(&[])?;
+    let local = Local::start(parts, folder, port, |settings| settings.fire_schedules = true).await?;
+    until_interrupted(local).await
+}
+
+/// Says how to reach the cloud, tells what happens in it, and stops it at Ctrl-C.
+pub async fn until_interrupted(local: Local) -> anyhow::Result<()> {
+    output::print(&greeting(&local))?;
+    let narrator = Narrator::new();
+    let mut happenings = local.cloud.happenings();
+    loop {
+        tokio::select! {
+            happening = happenings.recv() => match happening {
+                Ok(happening) => narrator.tell(&happening),
+                Err(RecvError::Lagged(n)) => narrator.line(&format!("({n} happenings were too fast to show)")),
+                Err(RecvError::Closed) => break,
+            },
+            pressed = tokio::signal::ctrl_c() => {
+                pressed?;
+                narrator.line("stopping: jobs that run are lost, as with their hosts");
+                break;
+            }
+        }
+    }
+    local.cloud.stop().await;
+    Ok(())
+}
+
+/// What to paste into another shell.
+fn greeting(local: &Local) -> String {
+    let mut text = format!("local cloud at {} over {}\n", local.cloud.endpoint_url(), local.folder.display());
+    let mut export = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "export {name}={value}");
+    };
+    for (name, value) in local.cloud.sdk_environment() {
+        export(&name, &value);
+    }
+    export(BUCKET_VARIABLE, &local.results);
+    export("TRAINSPOT_DATA_BUCKET", &local.data);
+    text.push_str("Ctrl-C ends it; what is in the folder stays.");
+    text
+}

@@ -1,0 +1,60 @@
+//! The `trainspot` command: wires arguments to commands, and prints what went wrong, once.
+
+mod check;
+mod command_line;
+mod demo;
+mod ledgers;
+mod local;
+mod near;
+mod output;
+mod parquet_footer;
+mod problem;
+mod push;
+mod results;
+mod runs;
+mod show;
+mod spec_file;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::command_line::{Command, CommandLine, LocalCommand};
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    // What the libraries have to say is for those who ask; the commands speak for themselves.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,trainspot=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    match work(line.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => problem::report(&error),
+    }
+}
+
+fn work(command: Command) -> anyhow::Result<()> {
+    // Replaces the process on the first call, so it comes before there are any threads.
+    let port = match &command {
+        Command::Local(LocalCommand::Run(_) | LocalCommand::Demo(_)) => local::address::settle()?,
+        Command::Local(LocalCommand::Serve { port, .. }) => *port,
+        _ => 0,
+    };
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    runtime.block_on(async {
+        match command {
+            Command::Check { files } => check::check(&files),
+            Command::Push { file, bucket } => push::push(&file, bucket.bucket).await,
+            Command::Runs { pipeline, limit, json, bucket } => {
+                runs::runs(pipeline, bucket.bucket, limit, json).await
+            }
+            Command::Show { run, json, bucket } => show::show(&run, bucket.bucket, json).await,
+            Command::Local(LocalCommand::Serve { folder, parts, .. }) => {
+                local::serve::serve(&parts, &folder, port).await
+            }
+            Command::Local(LocalCommand::Run(arguments)) => local::run::run(&arguments, port).await,
+            Command::Local(LocalCommand::Demo(arguments)) => demo::demo(&arguments, port).await,
+        }
+    })
+}

@@ -1,0 +1,95 @@
+//! `trainspot runs`: the runs of one pipeline or of all, newest first.
+
+use serde::Serialize;
+use trainspot_shared::identity::RunId;
+use trainspot_shared::run::{End, Run};
+
+use crate::results::Results;
+use crate::{ledgers, output};
+
+/// One line of the table, and one object for scripts.
+#[derive(Debug, Serialize)]
+struct Row {
+    run_id: RunId,
+    state: String,
+    class: Option<String>,
+    seconds: f64,
+    cost_usd: f64,
+    saved_usd: f64,
+    deadline: Option<jiff::Timestamp>,
+    is_late: bool,
+}
+
+/// The command.
+pub async fn runs(
+    pipeline: Option<String>,
+    bucket: Option<String>,
+    limit: usize,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let results = Results::open(bucket).await?;
+    let (store, bucket) = (&results.store, &results.bucket);
+    let pipelines = match pipeline {
+        Some(wanted) => vec![ledgers::pipeline(store, bucket, &wanted).await?],
+        None => ledgers::pipelines(store, bucket).await?,
+    };
+    let mut ids = ledgers::run_ids(store, bucket, &pipelines).await?;
+    let n_more = ids.len().saturating_sub(limit);
+    ids.truncate(limit);
+    let rows: Vec<Row> = ledgers::ledgers(store, bucket, &ids).await?.iter().map(row).collect();
+    if as_json {
+        return output::print_json(&rows);
+    }
+    if rows.is_empty() {
+        return output::print("no runs yet");
+    }
+    output::print(&render(&rows, n_more))
+}
+
+fn row(run: &Run) -> Row {
+    let totals = run.totals();
+    let until = run.ended_at.unwrap_or_else(jiff::Timestamp::now);
+    Row {
+        run_id: run.id.clone(),
+        state: state(run),
+        class: match &run.end {
+            Some(End::Failed { class, .. }) => Some(class.as_str().to_owned()),
+            _ => None,
+        },
+        seconds: until.duration_since(run.created_at).as_secs_f64(),
+        cost_usd: totals.cost.dollars(),
+        saved_usd: totals.saved().dollars(),
+        deadline: run.deadline,
+        is_late: run.is_late || run.deadline.is_some_and(|deadline| until > deadline),
+    }
+}
+
+/// The end, or the phase of a run that is live, in the documents' words.
+pub fn state(run: &Run) -> String {
+    if let Some(end) = &run.end {
+        return end.as_str().to_owned();
+    }
+    let phase = serde_json::to_value(run.phase).ok();
+    phase.as_ref().and_then(serde_json::Value::as_str).unwrap_or("live").to_owned()
+}
+
+fn render(rows: &[Row], n_more: usize) -> String {
+    let mut table = output::table(&["run", "state", "class", "took", "cost", "saved", "deadline"]);
+    for row in rows {
+        let deadline = row.deadline.map_or_else(
+            || "none".to_owned(),
+            |at| format!("{}{}", at.strftime("%Y-%m-%d %H:%MZ"), if row.is_late { " (late)" } else { "" }),
+        );
+        table.add_row(vec![
+            row.run_id.to_string(),
+            row.state.clone(),
+            row.class.clone().unwrap_or_default(),
+            output::length(row.seconds),
+            format!("${:.4}", row.cost_usd),
+            format!("${:.4}", row.saved_usd),
+            deadline,
+        ]);
+    }
+    let more = if n_more > 0 { format!("\n{n_more} older runs: --limit shows more") } else { String::new() };
+    format!("{table}{more}")
+}

@@ -1,0 +1,38 @@
+//! A pipeline's spec as a file on this machine, and the two ways in which it can be wrong.
+
+use std::path::{Path, PathBuf};
+
+use trainspot_shared::pipeline::Pipeline;
+
+use crate::problem::{Exit, Problem};
+
+/// A spec that was read and checked.
+#[derive(Debug)]
+pub struct SpecFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its bytes, as they are pushed.
+    pub text: String,
+    /// What it says.
+    pub pipeline: Pipeline,
+}
+
+impl SpecFile {
+    /// Reads and checks a spec. The file's name must be the pipeline's: people look for it there.
+    pub fn read(path: &Path) -> Result<Self, Problem> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Problem::new(Exit::Configuration, format!("spec `{shown}` cannot be read: {error}"))
+                .hint("a spec is a TOML file such as pipelines/recommender.toml")
+        })?;
+        Self::parse(path, text)
+    }
+
+    /// Checks a spec that is at hand.
+    pub fn parse(path: &Path, text: String) -> Result<Self, Problem> {
+        let pipeline = Pipeline::parse(&text).map_err(|error| {
+            Problem::new(Exit::Configuration, format!("{}:{}: {}", path.display(), error.line, error.problem))
+        })?;
+        Ok(Self { path: path.to_owned(), text, pipeline })
+    }
+}

@@ -1,0 +1,8 @@
+//! The services behind the SDKs.
+
+mod batch;
+mod clients;
+mod s3;
+mod sns;
+
+pub use clients::Aws;

@@ -1,0 +1,194 @@
+//! S3 as the [`Store`].
+
+use std::path::Path;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use jiff::Timestamp;
+use tokio::io::AsyncWriteExt;
+
+use super::Aws;
+use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
+
+impl Store for Aws {
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Fetched>, StoreError> {
+        let what = || format!("GET s3://{bucket}/{key}");
+        let answer = match self.s3.get_object().bucket(bucket).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if code(&error) == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(classify(error, what())),
+        };
+        let (etag, last_modified) = stamps(&answer, &what())?;
+        let body = answer
+            .body
+            .collect()
+            .await
+            .map_err(|e| StoreError::Unreachable { what: what(), source: e.into() })?
+            .to_vec();
+        Ok(Some(Fetched { body, etag, last_modified }))
+    }
+
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: Vec<u8>,
+        condition: Condition,
+    ) -> Result<Put, StoreError> {
+        let request =
+            self.s3.put_object().bucket(bucket).key(key).body(ByteStream::from(body));
+        let request = match &condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Matches(etag) => request.if_match(etag),
+            Condition::Always => request,
+        };
+        match request.send().await {
+            Ok(answer) => Ok(Put::Written(answer.e_tag.unwrap_or_default())),
+            Err(error) if condition != Condition::Always && is_refusal(&error) => Ok(Put::Refused),
+            Err(error) => Err(classify(error, format!("PUT s3://{bucket}/{key}"))),
+        }
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let what = || format!("LIST s3://{bucket}/{prefix}");
+        let mut pages =
+            self.s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| classify(error, what()))?;
+            for object in page.contents.unwrap_or_default() {
+                all.push(Listed {
+                    key: object.key.unwrap_or_default(),
+                    size: u64::try_from(object.size.unwrap_or_default()).unwrap_or_default(),
+                    etag: object.e_tag.unwrap_or_default(),
+                    last_modified: object
+                        .last_modified
+                        .and_then(timestamp)
+                        .ok_or_else(|| malformed(prefix, "an object without LastModified"))?,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    async fn list_folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let what = || format!("LIST s3://{bucket}/{prefix}");
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .delimiter("/")
+            .into_paginator()
+            .send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| classify(error, what()))?;
+            let folders = page.common_prefixes.unwrap_or_default();
+            all.extend(folders.into_iter().filter_map(|folder| {
+                Some(folder.prefix?.strip_prefix(prefix)?.to_owned())
+            }));
+        }
+        Ok(all)
+    }
+
+    async fn fetch_file(
+        &self,
+        bucket: &str,
+        key: &str,
+        if_match: Option<&str>,
+        to: &Path,
+    ) -> Result<Option<u64>, StoreError> {
+        let what = || format!("s3://{bucket}/{key}");
+        let request = self.s3.get_object().bucket(bucket).key(key);
+        let request = match if_match {
+            Some(etag) => request.if_match(etag),
+            None => request,
+        };
+        let mut answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return match (code(&error), if_match) {
+                    (Some("NoSuchKey"), None) => Ok(None),
+                    (Some("NoSuchKey" | "PreconditionFailed"), _) => {
+                        Err(StoreError::Changed { what: what() })
+                    }
+                    _ => Err(classify(error, what())),
+                };
+            }
+        };
+        let local = |source| StoreError::File { what: what(), source };
+        let mut file = tokio::fs::File::create(to).await.map_err(local)?;
+        let mut size = 0;
+        while let Some(chunk) = answer
+            .body
+            .try_next()
+            .await
+            .map_err(|e| StoreError::Unreachable { what: what(), source: e.into() })?
+        {
+            file.write_all(&chunk).await.map_err(local)?;
+            size += chunk.len() as u64;
+        }
+        file.flush().await.map_err(local)?;
+        Ok(Some(size))
+    }
+
+    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+        let what = || format!("PUT s3://{bucket}/{key}");
+        let body = ByteStream::from_path(from).await.map_err(|e| StoreError::File {
+            what: what(),
+            source: std::io::Error::other(e),
+        })?;
+        self.s3
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| classify(error, what()))?;
+        Ok(())
+    }
+}
+
+fn stamps(answer: &GetObjectOutput, what: &str) -> Result<(String, Timestamp), StoreError> {
+    let etag = answer.e_tag.clone().ok_or_else(|| malformed(what, "an answer without ETag"))?;
+    let last_modified = answer
+        .last_modified
+        .and_then(timestamp)
+        .ok_or_else(|| malformed(what, "an answer without Last-Modified"))?;
+    Ok((etag, last_modified))
+}
+
+fn timestamp(at: DateTime) -> Option<Timestamp> {
+    Timestamp::from_second(at.secs()).ok()
+}
+
+fn malformed(key: &str, why: &str) -> StoreError {
+    StoreError::Malformed { key: key.to_owned(), why: why.to_owned() }
+}
+
+fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// 412 and 409 both mean: somebody was there. So does a 404 under `If-Match`.
+fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    matches!(
+        code(error),
+        Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey")
+    )
+}
+
+fn classify<E, R>(error: SdkError<E, R>, what: String) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match code(&error) {
+        Some("AccessDenied") => StoreError::Denied { what },
+        Some("NoSuchBucket") => StoreError::NoBucket { what },
+        _ => StoreError::Unreachable { what, source: error.into() },
+    }
+}

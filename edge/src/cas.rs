@@ -1,0 +1,154 @@
+//! Changing a document by compare-and-swap.
+//!
+//! A document carries a random `write_id`, so that no two writes have equal bytes and a writer whose
+//! answer was lost recognises its own work. If somebody wrote on top of it meanwhile, the decision is
+//! made again on what is there; so a decision must recognise its own effect by content.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::{Condition, Put, Store, StoreError};
+use crate::world::World;
+
+/// Tries before giving up; with full jitter up to [`LONGEST_PAUSE`] they fit into a function's time.
+const TRIES: u32 = 20;
+const LONGEST_PAUSE: Duration = Duration::from_millis(1_000);
+
+/// A document that is changed by compare-and-swap.
+pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// The random id of the write that made it.
+    fn write_id(&self) -> &str;
+}
+
+impl Document for trainspot_shared::stage_head::StageHead {
+    fn write_id(&self) -> &str {
+        &self.write_id
+    }
+}
+
+impl Document for trainspot_shared::pipeline_head::PipelineHead {
+    fn write_id(&self) -> &str {
+        &self.write_id
+    }
+}
+
+impl Document for trainspot_shared::run::Run {
+    fn write_id(&self) -> &str {
+        &self.write_id
+    }
+}
+
+impl Document for trainspot_shared::champion::Champion {
+    fn write_id(&self) -> &str {
+        &self.write_id
+    }
+}
+
+/// A document as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read<D> {
+    /// What it says.
+    pub document: D,
+    /// The version to change.
+    pub etag: String,
+}
+
+/// What to do about a document.
+pub enum Decision<D, T> {
+    /// Write this and, once it is there, answer that. The document carries the `write_id` it was given.
+    Write(Box<D>, T),
+    /// Leave it as it is and answer this.
+    Leave(T),
+}
+
+/// Why a document could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CasError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Others kept winning.
+    #[error("change `{key}`: {TRIES} tries were overtaken")]
+    Contended {
+        /// Which document.
+        key: String,
+    },
+}
+
+/// Reads a document.
+pub async fn read<D: Document>(
+    store: &impl Store,
+    bucket: &str,
+    key: &str,
+) -> Result<Option<Read<D>>, StoreError> {
+    let Some(fetched) = store.get(bucket, key).await? else {
+        return Ok(None);
+    };
+    let document = serde_json::from_slice(&fetched.body).map_err(|error| {
+        StoreError::Malformed { key: key.to_owned(), why: error.to_string() }
+    })?;
+    Ok(Some(Read { document, etag: fetched.etag }))
+}
+
+/// Writes `document` over the version `over` (`None`: creates it). `true` if it is there now, also when
+/// the answer to an earlier try of the very same write was lost.
+pub async fn write<D: Document>(
+    store: &impl Store,
+    bucket: &str,
+    key: &str,
+    document: &D,
+    over: Option<&str>,
+) -> Result<bool, StoreError> {
+    Ok(write_once(store, bucket, key, document, over).await?.is_some())
+}
+
+/// Like [`write()`], with the version that it made.
+pub async fn write_once<D: Document>(
+    store: &impl Store,
+    bucket: &str,
+    key: &str,
+    document: &D,
+    over: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let body = serde_json::to_vec_pretty(document)
+        .map_err(|error| StoreError::Malformed { key: key.to_owned(), why: error.to_string() })?;
+    let condition = over.map_or(Condition::Absent, |etag| Condition::Matches(etag.to_owned()));
+    match store.put(bucket, key, body, condition).await? {
+        Put::Written(etag) => Ok(Some(etag)),
+        Put::Refused => Ok(read::<D>(store, bucket, key)
+            .await?
+            .filter(|there| there.document.write_id() == document.write_id())
+            .map(|there| there.etag)),
+    }
+}
+
+/// Reads, decides and writes until the write went through or the decision was to leave it.
+pub async fn change<D: Document, T: Send>(
+    world: &impl World,
+    store: &impl Store,
+    bucket: &str,
+    key: &str,
+    mut decide: impl FnMut(Option<&D>, String) -> Decision<D, T> + Send,
+) -> Result<T, CasError> {
+    for attempt in 0..TRIES {
+        let seen = read::<D>(store, bucket, key).await?;
+        let (document, answer) = match decide(seen.as_ref().map(|r| &r.document), world.draw()) {
+            Decision::Leave(answer) => return Ok(answer),
+            Decision::Write(document, answer) => (document, answer),
+        };
+        let over = seen.as_ref().map(|r| r.etag.as_str());
+        if write(store, bucket, key, document.as_ref(), over).await? {
+            return Ok(answer);
+        }
+        world.pause(jitter(world.chance(), attempt)).await;
+    }
+    Err(CasError::Contended { key: key.to_owned() })
+}
+
+/// Full jitter: anything between nothing and a cap that doubles from 20 ms.
+fn jitter(chance: f64, attempt: u32) -> Duration {
+    let cap = Duration::from_millis(20).saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+    cap.mul_f64(chance.clamp(0.0, 1.0))
+}

@@ -1,0 +1,139 @@
+//! Carrying a run's decisions out: read, look, decide, save, act, record.
+//!
+//! `drive` may be called by any function, at any time, any number of times at once, and may die between
+//! any two lines. The ledger is saved with its actions and claims before anything is done, and again
+//! with what came of it; a claim that ran out is taken over by whoever comes next.
+
+mod act;
+mod admit;
+mod look;
+mod sweep;
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use trainspot_shared::identity::RunId;
+use trainspot_shared::layout;
+use trainspot_shared::pipeline::SpecError;
+use trainspot_shared::run::{Observation, Run};
+
+pub use admit::{Admitted, AdmitError, admit};
+pub use sweep::{SweepError, Swept, sweep};
+
+use crate::cas::{self, CasError};
+use crate::jobs::JobsError;
+use crate::settings::Settings;
+use crate::store::StoreError;
+use crate::{Jobs, Store, Topic, World};
+
+/// Everything that a function may touch.
+pub trait Edge: Store + Jobs + Topic + World {}
+
+impl<T: Store + Jobs + Topic + World> Edge for T {}
+
+/// A claim's lease, in function time-outs: what outlives it was killed long ago.
+const LEASE_IN_TIMEOUTS: u32 = 3;
+
+/// A document that others keep changing, or decisions that follow on each other: more rounds than any
+/// run has stages and actions.
+const ROUNDS: u32 = 40;
+
+/// Why a run could not be driven. All of them may be tried again but [`DriveError::NoRun`].
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// There is no such ledger.
+    #[error("there is no ledger of run `{0}`")]
+    NoRun(RunId),
+    /// The ledger's pinned spec does not parse: written by something else.
+    #[error("pinned spec of run `{run}`")]
+    Spec {
+        /// Which.
+        run: RunId,
+        /// How.
+        #[source]
+        source: SpecError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A document kept changing.
+    #[error(transparent)]
+    Cas(#[from] CasError),
+    /// Batch failed.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
+    /// Others kept changing the ledger, or it never came to rest.
+    #[error("drive run `{0}`: {ROUNDS} rounds were not enough")]
+    Restless(RunId),
+}
+
+/// Drives `run_id` as far as it goes now. `by` names function and request for the claims.
+pub async fn drive<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run_id: &RunId,
+    observations: Vec<Observation>,
+    by: &str,
+) -> Result<Run, DriveError> {
+    let nonce = edge.draw();
+    let key = layout::ledger(run_id);
+    let bucket = &settings.results_bucket;
+    let lease = lease(settings.function_timeout);
+    let read = || async {
+        cas::read::<Run>(edge, bucket, &key)
+            .await?
+            .ok_or_else(|| DriveError::NoRun(run_id.clone()))
+    };
+    let mut known = read().await?;
+    let mut inbox = observations;
+    for _ in 0..ROUNDS {
+        let now = edge.now();
+        let mut run = known.document.clone();
+        let wrong = |source| DriveError::Spec { run: run_id.clone(), source };
+        for observation in &inbox {
+            let actions = run.apply(observation, &settings.platform, now).map_err(wrong)?;
+            run.hold(actions);
+        }
+        let mut looked_at = Vec::new();
+        while let Some(need) = run.needs().filter(|need| !looked_at.contains(need)) {
+            looked_at.push(need);
+            for observation in Box::pin(look::look(edge, settings, &run, need)).await? {
+                let actions = run.apply(&observation, &settings.platform, now).map_err(wrong)?;
+                run.hold(actions);
+            }
+        }
+        let claimed = run.claim(&nonce, by, now, lease);
+        if run == known.document {
+            return Ok(run);
+        }
+        run.version += 1;
+        run.write_id = edge.draw();
+        let Some(etag) =
+            cas::write_once(edge, bucket, &key, &run, Some(&known.etag)).await?
+        else {
+            // Somebody else decided meanwhile: the same facts are taken in again, on what is there.
+            edge.pause(Duration::from_millis(20).mul_f64(edge.chance())).await;
+            known = read().await?;
+            continue;
+        };
+        tracing::info!(run.id = %run.id, run.version = run.version, run.phase = ?run.phase, pending = run.pending.len(), "ledger saved");
+        known = cas::Read { document: run, etag };
+        inbox.clear();
+        if claimed.is_empty() {
+            return Ok(known.document);
+        }
+        for pending in claimed {
+            // Boxed, as the looks are: the futures of all actions in one would be a stack of kilobytes.
+            let outcome = Box::pin(act::act(edge, settings, &known.document, &pending)).await;
+            tracing::info!(run.id = %run_id, action = %pending.id, ?outcome, "action carried out");
+            inbox.push(Observation::Carried { id: pending.id, nonce: nonce.clone(), outcome });
+        }
+    }
+    Err(DriveError::Restless(run_id.clone()))
+}
+
+/// How long a claim is good for.
+pub fn lease(function_timeout: Duration) -> SignedDuration {
+    SignedDuration::try_from(function_timeout * LEASE_IN_TIMEOUTS)
+        .unwrap_or(SignedDuration::from_mins(15))
+}

@@ -1,0 +1,307 @@
+//! Carrying one action out, under its claim. Every action may have been carried out before, wholly or
+//! in part, by somebody who died: each looks for its own effect first, or has an effect that repeats well.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use trainspot_shared::champion::Champion;
+use trainspot_shared::identity::{RunId, Stage};
+use trainspot_shared::layout::{self, file};
+use trainspot_shared::metrics::Metrics;
+use trainspot_shared::pipeline_head::{LastSuccess, PipelineHead};
+use trainspot_shared::report::{Curve, ReportInput};
+use trainspot_shared::run::{Action, Outcome, Pending, Promotion, Run, Submit};
+use trainspot_shared::stage_head::{Grant, GrantRefused, Published, PublishRefused, StageHead};
+use trainspot_shared::{cost::Usd, notice::Notice};
+
+use super::Edge;
+use super::look::json;
+use crate::cas::{self, CasError, Decision};
+use crate::jobs::{JobRequest, SubmitError};
+use crate::settings::Settings;
+use crate::store::{Condition, StoreError};
+use crate::topic::PublishError;
+
+/// The longest that one call takes; an action is begun only while its lease has that much left.
+const CALL: SignedDuration = SignedDuration::from_secs(15);
+/// After a refusal for load the next try waits 10 s, then 20, 40 … at most this.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(600);
+
+/// Carries `pending` out. A fault of a service releases the claim, so that whoever comes next tries
+/// again; only a submission can be unclear.
+pub(super) async fn act<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &Run,
+    pending: &Pending,
+) -> Outcome {
+    let deadline = pending.claim.as_ref().map(|claim| claim.expires_at);
+    if deadline.is_some_and(|at| edge.now() + CALL > at) {
+        return Outcome::Unclear { why: "the lease ran short before it was begun".to_owned() };
+    }
+    let done = match &pending.action {
+        Action::Submit(submit) => submit_job(edge, settings, submit, pending).await,
+        Action::Close { stage, base, reason } => {
+            close(edge, settings, &run.id, *stage, *base, reason).await
+        }
+        Action::Terminate { job_id, reason } => match edge.terminate(job_id, reason).await {
+            Ok(()) => Ok(Outcome::Terminated),
+            Err(error) => Ok(back_off(edge, pending, &error)),
+        },
+        Action::PublishShards { stage, submission, .. } => {
+            publish_shards(edge, settings, &run.id, *stage, *submission).await
+        }
+        Action::Promote(promotion) => promote(edge, settings, &run.id, promotion).await,
+        Action::WriteReport => write_report(edge, settings, run).await,
+        Action::Notify(notice) => Ok(notify(edge, pending, notice).await),
+        Action::RecordEnd { cost, success } => {
+            record_end(edge, settings, &run.id, *cost, success.as_ref()).await
+        }
+    };
+    done.unwrap_or_else(|error| back_off(edge, pending, &error))
+}
+
+fn back_off<E: Edge>(edge: &E, pending: &Pending, error: &(dyn std::error::Error + 'static)) -> Outcome {
+    let wait = Duration::from_secs(10)
+        .saturating_mul(1 << pending.tries.saturating_sub(1).min(10))
+        .min(LONGEST_BACK_OFF);
+    tracing::warn!(action = %pending.id, error, wait_s = wait.as_secs(), "action put off");
+    Outcome::Released { not_before: later(edge.now(), wait) }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait).map_or(now, |wait| now + wait)
+}
+
+async fn submit_job<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    submit: &Submit,
+    pending: &Pending,
+) -> Result<Outcome, CasError> {
+    let bucket = &settings.results_bucket;
+    let document = &submit.document;
+    let key = layout::job(&document.run_id, document.stage, document.submission);
+    let body = serde_json::to_vec_pretty(document)
+        .map_err(|e| StoreError::Malformed { key: key.clone(), why: e.to_string() })?;
+    // Written once: whoever wrote it first wrote this very action's document.
+    edge.put(bucket, &key, body, Condition::Absent).await?;
+    if let Some(refused) = grant(edge, settings, submit).await? {
+        return Ok(Outcome::Withdrawn(refused));
+    }
+    if pending.is_unclear {
+        match edge.find(&submit.queue, &submit.name).await {
+            Ok(found) => {
+                if let Some(first) = found.first() {
+                    return Ok(Outcome::Submitted { job_id: first.id.clone() });
+                }
+            }
+            // Without the look-up a second job might be made; the claim stands, somebody looks again.
+            Err(error) => return Ok(Outcome::Unclear { why: error.to_string() }),
+        }
+    }
+    let request = JobRequest {
+        name: submit.name.clone(),
+        queue: submit.queue.clone(),
+        definition: submit.definition.clone(),
+        command: document.program.clone(),
+        job_document: format!("s3://{bucket}/{key}"),
+        gpus: submit.gpus,
+        vcpus: submit.vcpus,
+        memory_mib: submit.memory_mib,
+        timeout_s: submit.timeout_s,
+        array_size: submit.array_size,
+        share: submit.share.clone(),
+        priority: submit.priority,
+    };
+    Ok(match edge.submit(&request).await {
+        Ok(job_id) => Outcome::Submitted { job_id },
+        Err(error @ SubmitError::Throttled { .. }) => back_off(edge, pending, &error),
+        Err(SubmitError::Refused { why, .. }) => Outcome::SubmitRefused { why },
+        Err(SubmitError::Unclear { why, .. }) => Outcome::Unclear { why },
+    })
+}
+
+/// Gives the stage, and every shard that is submitted again, to the submission. Only ever raises.
+async fn grant<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    submit: &Submit,
+) -> Result<Option<GrantRefused>, CasError> {
+    let document = &submit.document;
+    let shards = document.shard_of_index.iter().flatten().map(|shard| Some(*shard));
+    for shard in std::iter::once(None).chain(shards) {
+        let key = layout::stage_head(&document.run_id, document.stage, shard);
+        let refused = cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&StageHead>, write_id| {
+            let n = document.submission;
+            let decided = match head {
+                // The very first head is made with its owner in it; later ones begin from the base.
+                None if n == document.base => Grant::Write(StageHead::first(n, write_id)),
+                None => StageHead::absent_shard(document.base).grant(n, write_id),
+                Some(head) => head.grant(n, write_id),
+            };
+            match decided {
+                Grant::Write(head) => Decision::Write(Box::new(head), None),
+                Grant::Stands => Decision::Leave(None),
+                Grant::Refused(why) => Decision::Leave(Some(why)),
+            }
+        })
+        .await?;
+        // A shard that is done meanwhile is no reason to withdraw the others; its child will exit 0.
+        if shard.is_none() && refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    Ok(None)
+}
+
+async fn close<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &RunId,
+    stage: Stage,
+    base: u32,
+    reason: &str,
+) -> Result<Outcome, CasError> {
+    let key = layout::stage_head(run, stage, None);
+    let now = edge.now();
+    cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&StageHead>, write_id| {
+        let head = head.cloned().unwrap_or_else(|| StageHead::absent_shard(base));
+        match head.close(reason, now, write_id) {
+            Some(closed) => Decision::Write(Box::new(closed), Outcome::Closed),
+            None if head.output.is_some() => Decision::Leave(Outcome::HadOutput(Box::new(head))),
+            None => Decision::Leave(Outcome::Closed),
+        }
+    })
+    .await
+}
+
+async fn publish_shards<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &RunId,
+    stage: Stage,
+    submission: u32,
+) -> Result<Outcome, CasError> {
+    let output = Published {
+        prefix: layout::stage_results(run, stage),
+        // Each shard has its own manifest, named by its own head.
+        manifest_sha256: String::new(),
+        step: 0,
+        submission,
+        attempt: 1,
+        at: edge.now(),
+    };
+    let key = layout::stage_head(run, stage, None);
+    cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&StageHead>, write_id| {
+        let Some(head) = head else {
+            return Decision::Leave(Outcome::NotPublished);
+        };
+        match head.publish_shards(output.clone(), write_id) {
+            Ok(head) => Decision::Write(Box::new(head), Outcome::Published(output.clone())),
+            Err(PublishRefused::HasOutput) => Decision::Leave(
+                head.output.clone().map_or(Outcome::NotPublished, Outcome::Published),
+            ),
+            Err(_) => Decision::Leave(Outcome::NotPublished),
+        }
+    })
+    .await
+}
+
+async fn promote<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &RunId,
+    promotion: &Promotion,
+) -> Result<Outcome, CasError> {
+    let bucket = &settings.results_bucket;
+    let key = layout::champion(run.pipeline());
+    let draft = &promotion.champion;
+    let seen = cas::read::<Champion>(edge, bucket, &key).await?;
+    if let Some(there) = &seen {
+        // My own earlier write, by content: somebody may have written on top of its answer.
+        let is_mine = there.document.run_id == draft.run_id
+            && there.document.candidate == draft.candidate
+            && there.document.recommendations == draft.recommendations
+            && there.document.recommendations_run_id == draft.recommendations_run_id;
+        if is_mine {
+            return Ok(Outcome::Promoted);
+        }
+    }
+    if seen.as_ref().map(|there| &there.etag) != promotion.over.as_ref() {
+        return Ok(Outcome::ChampionChanged);
+    }
+    let champion = Champion {
+        version: seen.map_or(0, |there| there.document.version) + 1,
+        write_id: edge.draw(),
+        ..draft.clone()
+    };
+    let is_there = cas::write(edge, bucket, &key, &champion, promotion.over.as_deref()).await?;
+    Ok(if is_there { Outcome::Promoted } else { Outcome::ChampionChanged })
+}
+
+async fn write_report<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &Run,
+) -> Result<Outcome, CasError> {
+    let bucket = &settings.results_bucket;
+    let output = |stage: Stage, name: &str| {
+        let output = run.stages.get(&stage).and_then(|record| record.output.as_ref());
+        output.map(|output| format!("{}{name}", output.prefix))
+    };
+    let metrics: Option<Metrics> = optional(edge, bucket, output(Stage::Evaluate, file::METRICS)).await?;
+    let curve: Option<Curve> = optional(edge, bucket, output(Stage::Train, file::CURVE)).await?;
+    let recommendations = optional(edge, bucket, output(Stage::Gather, file::RECOMMENDATIONS)).await?;
+    let page = trainspot_shared::report::render(&ReportInput {
+        run,
+        metrics: metrics.as_ref(),
+        curve: curve.as_ref(),
+        recommendations: recommendations.as_ref(),
+        results_bucket: bucket,
+    });
+    edge.put(bucket, &layout::report(&run.id), page.into_bytes(), Condition::Always).await?;
+    Ok(Outcome::Reported)
+}
+
+/// A document that a page can do without.
+async fn optional<E: Edge, T: serde::de::DeserializeOwned>(
+    edge: &E,
+    bucket: &str,
+    key: Option<String>,
+) -> Result<Option<T>, StoreError> {
+    let Some(key) = key else { return Ok(None) };
+    Ok(match json(edge, bucket, &key).await? {
+        Ok(document) => Some(document),
+        Err(why) => {
+            tracing::warn!(why, "the report does without a document");
+            None
+        }
+    })
+}
+
+async fn notify<E: Edge>(edge: &E, pending: &Pending, notice: &Notice) -> Outcome {
+    match edge.publish(notice).await {
+        Ok(()) => Outcome::Told { at: edge.now() },
+        Err(PublishError::Refused { why }) => Outcome::Undeliverable { why, at: edge.now() },
+        Err(error @ PublishError::Later { .. }) => back_off(edge, pending, &error),
+    }
+}
+
+async fn record_end<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &RunId,
+    cost: Usd,
+    success: Option<&LastSuccess>,
+) -> Result<Outcome, CasError> {
+    let key = layout::pipeline_head(run.pipeline());
+    cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&PipelineHead>, write_id| {
+        let next = head.and_then(|head| head.record_end(run, cost, success.cloned(), write_id));
+        match next {
+            Some(head) => Decision::Write(Box::new(head), Outcome::Recorded),
+            None => Decision::Leave(Outcome::Recorded),
+        }
+    })
+    .await
+}

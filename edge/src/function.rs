@@ -1,0 +1,117 @@
+//! What the entries of the four functions share: subscriber, settings, clients, and the error that the
+//! runtime reports. No decision is made here.
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use jiff::Timestamp;
+use lambda_runtime::{Context, Diagnostic};
+use serde::Serialize;
+use serde_json::Value;
+use trainspot_shared::batch_event::{BatchEvent, BatchEventKind};
+use trainspot_shared::identity::{JobName, RunId};
+use trainspot_shared::run::Observation;
+
+use crate::aws::Aws;
+use crate::chain::chain;
+use crate::drive::{DriveError, Edge, drive};
+use crate::settings::{Settings, SettingsError};
+
+/// A started function: everything that is built once per process.
+#[derive(Debug)]
+pub struct Function {
+    name: &'static str,
+    /// The clients.
+    pub aws: Aws,
+    /// The template's variables.
+    pub settings: Settings,
+}
+
+impl Function {
+    /// Reads the environment and builds the clients. An error ends the process before its first event.
+    pub async fn start(name: &'static str) -> Result<Self, SettingsError> {
+        lambda_runtime::tracing::init_default_subscriber();
+        let settings = Settings::read(|variable| std::env::var(variable).ok())?;
+        let aws = Aws::from_environment(&settings.topic_arn).await;
+        Ok(Self { name, aws, settings })
+    }
+
+    /// Function and request id, as claims and ledgers name whoever did something.
+    pub fn by(&self, context: &Context) -> String {
+        format!("{}/{}", self.name, context.request_id)
+    }
+}
+
+/// A failure that a retry may mend; what can never work is an answer, not a failure.
+#[derive(Debug)]
+pub struct Failed {
+    error_type: &'static str,
+    message: String,
+}
+
+impl Failed {
+    /// `error_type` is a stable word that alarms can count by; the message holds the whole chain.
+    pub fn new(error_type: &'static str, error: &dyn std::error::Error) -> Self {
+        Self { error_type, message: chain(error) }
+    }
+}
+
+impl From<Failed> for Diagnostic {
+    fn from(failed: Failed) -> Self {
+        Self { error_type: failed.error_type.to_owned(), error_message: failed.message }
+    }
+}
+
+/// What became of a job's event.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct JobAnswer {
+    /// The run that was driven; none if the job is nobody's or not ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// Where the run stands now, or why nothing was done.
+    pub outcome: String,
+}
+
+/// The three doors to one room: a job's new state, or a blocked queue, taken into the ledger of its run.
+/// What is not ours, or not whole, is an answer: a retry would not mend it.
+pub async fn drive_job_event<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    event: &EventBridgeEvent<Value>,
+    by: &str,
+) -> Result<JobAnswer, Failed> {
+    let nothing = |why: String| {
+        tracing::warn!(why, "event put aside");
+        JobAnswer { run_id: None, outcome: why }
+    };
+    let time = event.time.and_then(|time| Timestamp::from_second(time.timestamp()).ok());
+    let Some(time) = time else {
+        return Ok(nothing("the event has no `time`".to_owned()));
+    };
+    let id = event.id.as_deref().unwrap_or_default();
+    let event = match BatchEvent::of(id, &event.source, &event.detail_type, time, &event.detail) {
+        Ok(event) => event,
+        Err(error) => return Ok(nothing(error.to_string())),
+    };
+    let job = event.job();
+    let Ok(name) = job.name.parse::<JobName>() else {
+        return Ok(nothing(format!("job `{}` is not one of ours", job.name)));
+    };
+    let observation = match &event.kind {
+        BatchEventKind::StateChange(job) => Observation::Job(Box::new(job.clone())),
+        BatchEventKind::QueueBlocked { job, reason } => Observation::QueueBlocked {
+            job_id: job.id.clone(),
+            reason: reason.clone(),
+            wants: "what its spec says".to_owned(),
+        },
+    };
+    match Box::pin(drive(edge, settings, &name.run, vec![observation], by)).await {
+        Ok(run) => {
+            let outcome = run.end.as_ref().map_or_else(
+                || format!("{:?}", run.phase).to_lowercase(),
+                |end| end.as_str().to_owned(),
+            );
+            Ok(JobAnswer { run_id: Some(name.run), outcome })
+        }
+        Err(DriveError::NoRun(run)) => Ok(nothing(format!("there is no ledger of run `{run}`"))),
+        Err(error) => Err(Failed::new("DriveFailed", &error)),
+    }
+}

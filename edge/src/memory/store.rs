@@ -1,0 +1,139 @@
+//! Objects in a map, with S3's conditions, on whatever clock is passed in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use trainspot_shared::digest::sha256_hex;
+
+use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
+
+type Objects = BTreeMap<(String, String), Fetched>;
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Cheap to clone; clones share the objects.
+#[derive(Clone)]
+pub struct MemoryStore {
+    objects: Arc<Mutex<Objects>>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MemoryStore({} objects)", self.with(|objects| objects.len()))
+    }
+}
+
+impl MemoryStore {
+    /// An empty one; `clock` stamps what is written.
+    pub fn new(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { objects: Arc::default(), clock: Arc::new(clock) }
+    }
+
+    /// Every key of a bucket with its body, for assertions.
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        self.with(|objects| {
+            objects.keys().filter(|(b, _)| b == bucket).map(|(_, key)| key.clone()).collect()
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Objects) -> T) -> T {
+        // A poisoned map is still a map: a panic in another test thread changes nothing here.
+        act(&mut self.objects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Store for MemoryStore {
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Fetched>, StoreError> {
+        Ok(self.with(|objects| objects.get(&(bucket.to_owned(), key.to_owned())).cloned()))
+    }
+
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: Vec<u8>,
+        condition: Condition,
+    ) -> Result<Put, StoreError> {
+        let now = (self.clock)();
+        Ok(self.with(|objects| {
+            let place = (bucket.to_owned(), key.to_owned());
+            let there = objects.get(&place).map(|object| object.etag.as_str());
+            let may = match &condition {
+                Condition::Absent => there.is_none(),
+                Condition::Matches(etag) => there == Some(etag.as_str()),
+                Condition::Always => true,
+            };
+            if !may {
+                return Put::Refused;
+            }
+            let etag = format!("\"{}\"", &sha256_hex(&body)[..32]);
+            objects.insert(place, Fetched { body, etag: etag.clone(), last_modified: now });
+            Put::Written(etag)
+        }))
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        Ok(self.with(|objects| {
+            objects
+                .iter()
+                .filter(|((b, key), _)| b == bucket && key.starts_with(prefix))
+                .map(|((_, key), object)| Listed {
+                    key: key.clone(),
+                    size: object.body.len() as u64,
+                    etag: object.etag.clone(),
+                    last_modified: object.last_modified,
+                })
+                .collect()
+        }))
+    }
+
+    async fn list_folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let mut folders: Vec<String> = self
+            .list(bucket, prefix)
+            .await?
+            .iter()
+            .filter_map(|object| {
+                let (folder, _) = object.key.strip_prefix(prefix)?.split_once('/')?;
+                Some(format!("{folder}/"))
+            })
+            .collect();
+        folders.dedup();
+        Ok(folders)
+    }
+
+    async fn fetch_file(
+        &self,
+        bucket: &str,
+        key: &str,
+        if_match: Option<&str>,
+        to: &Path,
+    ) -> Result<Option<u64>, StoreError> {
+        let what = || format!("s3://{bucket}/{key}");
+        let object = self.get(bucket, key).await?;
+        match (object, if_match) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(StoreError::Changed { what: what() }),
+            (Some(object), Some(etag)) if object.etag != etag => {
+                Err(StoreError::Changed { what: what() })
+            }
+            (Some(object), _) => {
+                let size = object.body.len() as u64;
+                tokio::fs::write(to, object.body)
+                    .await
+                    .map_err(|source| StoreError::File { what: what(), source })?;
+                Ok(Some(size))
+            }
+        }
+    }
+
+    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+        let body = tokio::fs::read(from).await.map_err(|source| StoreError::File {
+            what: format!("s3://{bucket}/{key}"),
+            source,
+        })?;
+        self.put(bucket, key, body, Condition::Always).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! What the template tells every function through its environment.
+
+use std::time::Duration;
+
+use trainspot_shared::run::Platform;
+use trainspot_shared::schedule::Schedules;
+
+/// Parsed once at the start; a missing or wrong variable ends the process with its name.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Read only.
+    pub data_bucket: String,
+    /// State, results, models, reports.
+    pub results_bucket: String,
+    /// Where notices go.
+    pub topic_arn: String,
+    /// Queues and definitions.
+    pub platform: Platform,
+    /// When each pipeline is due.
+    pub schedules: Schedules,
+    /// This function's own time-out; a claim's lease is three times that.
+    pub function_timeout: Duration,
+}
+
+/// Which variable is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not set.
+    #[error("variable `{0}` is not set; the template sets it for every function")]
+    Missing(&'static str),
+    /// Set to nonsense.
+    #[error("variable `{name}`: {why}")]
+    Wrong {
+        /// Which.
+        name: &'static str,
+        /// How.
+        why: String,
+    },
+}
+
+impl Settings {
+    /// Reads the environment through `variable`.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let get = |name: &'static str| {
+            variable(name).filter(|v| !v.is_empty()).ok_or(SettingsError::Missing(name))
+        };
+        let results_bucket = get("TRAINSPOT_RESULTS_BUCKET")?;
+        let timeout_name = "TRAINSPOT_FUNCTION_TIMEOUT_S";
+        let timeout_s: u64 = get(timeout_name)?.parse().map_err(|e: std::num::ParseIntError| {
+            SettingsError::Wrong { name: timeout_name, why: e.to_string() }
+        })?;
+        let schedules = Schedules::parse(&get("TRAINSPOT_SCHEDULES")?).map_err(|e| {
+            SettingsError::Wrong { name: "TRAINSPOT_SCHEDULES", why: e.to_string() }
+        })?;
+        Ok(Self {
+            data_bucket: get("TRAINSPOT_DATA_BUCKET")?,
+            topic_arn: get("TRAINSPOT_TOPIC_ARN")?,
+            platform: Platform {
+                spot_queue: get("TRAINSPOT_SPOT_QUEUE")?,
+                on_demand_queue: get("TRAINSPOT_ON_DEMAND_QUEUE")?,
+                post_processing_queue: get("TRAINSPOT_POST_PROCESSING_QUEUE")?,
+                train_definition: get("TRAINSPOT_TRAIN_JOB_DEFINITION")?,
+                post_processing_definition: get("TRAINSPOT_POST_PROCESSING_JOB_DEFINITION")?,
+                image: get("TRAINSPOT_IMAGE")?,
+                results_bucket: results_bucket.clone(),
+            },
+            results_bucket,
+            schedules,
+            function_timeout: Duration::from_secs(timeout_s),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let error = Settings::read(|_| None).expect_err("nothing is set");
+
+        assert!(error.to_string().contains("TRAINSPOT_RESULTS_BUCKET"));
+    }
+}

@@ -1,0 +1,15 @@
+//! Wires submit-training to the Lambda runtime.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
+use trainspot_edge::function::Function;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let function = &Function::start("submit-training").await?;
+    run(service_fn(async move |event: LambdaEvent<Value>| {
+        let by = function.by(&event.context);
+        submit_training::handle(&function.aws, &function.settings, &event.payload, &by).await
+    }))
+    .await
+}

@@ -1,0 +1,19 @@
+//! AWS Batch: submissions, states, retries, time-outs, arrays, and the events about them. A job's attempt is a
+//! child process on a host of its own. Follows the strings and shapes of real captures; decides nothing about
+//! what a job is for.
+
+mod api;
+mod attempt;
+mod engine;
+mod host;
+mod job;
+mod records;
+mod retry;
+mod shape;
+mod submit;
+
+pub(crate) use api::handle;
+pub(crate) use engine::Batch;
+pub(crate) use host::HostSettings;
+pub use engine::Reclaim;
+pub use job::JobSnapshot;

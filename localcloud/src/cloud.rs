@@ -1,0 +1,228 @@
+//! Puts the parts together and is the owner's handle to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::any;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::batch::{Batch, HostSettings, JobSnapshot, Reclaim};
+use crate::errors::{Refused, StartError};
+use crate::events::EventBus;
+use crate::folder::Folder;
+use crate::front::{self, KEY_PREFIX};
+use crate::happening::{Happening, RecordedCall, Watch};
+use crate::ids::Ids;
+use crate::listening::Port;
+use crate::lambda::{FunctionSettings, Functions, InvokeAnswer};
+use crate::s3::Store;
+use crate::settings::Settings;
+use crate::sns::{Notices, PublishedNotice};
+use crate::template::{REGION, Stack};
+
+/// How long `stop` waits for answers that are on their way.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// What the door hands requests to.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) notices: Notices,
+    pub(crate) functions: Arc<Functions>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) ids: Arc<Ids>,
+}
+
+/// A running local cloud. Dropping it without `stop` leaves its last steps undone and kills its children.
+#[derive(Debug)]
+pub struct LocalCloud {
+    endpoint_url: String,
+    notice_lead: Duration,
+    stack: Arc<Stack>,
+    parts: Arc<Parts>,
+    bus: Arc<EventBus>,
+    server: JoinHandle<()>,
+    delivery: JoinHandle<()>,
+}
+
+impl LocalCloud {
+    /// Reads the template, takes the folder, opens the door, and goes on where an earlier process stopped.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let stack = Arc::new(Stack::load(&settings.template, &settings.parameters)?);
+        let folder = Arc::new(Folder::open(&settings.folder)?);
+        let ids = Arc::new(Ids::new(settings.seed, folder.starts));
+        let watch = Arc::new(Watch::new());
+        let port = Port::open(settings.port)
+            .await
+            .map_err(|source| StartError::Listen { port: settings.port, source })?;
+        let endpoint_url = format!("http://{}", port.address);
+
+        let store = Store::new(Arc::clone(&folder), stack.buckets.clone())
+            .map_err(|source| StartError::File { doing: "make the buckets in", path: settings.folder.clone(), source })?;
+        let functions = Functions::new(
+            Arc::clone(&stack),
+            Arc::clone(&folder),
+            Arc::clone(&ids),
+            Arc::clone(&watch),
+            FunctionSettings {
+                binaries: settings.binaries,
+                endpoint_url: endpoint_url.clone(),
+                retry_scale: settings.async_retry_scale,
+            },
+        );
+        let bus = EventBus::new(
+            Arc::clone(&stack),
+            Arc::clone(&functions),
+            Arc::clone(&folder),
+            Arc::clone(&ids),
+            Arc::clone(&watch),
+            settings.duplicate_events,
+        )?;
+        let notices = Notices::open(stack.topics.clone(), Arc::clone(&folder), Arc::clone(&ids), Arc::clone(&watch))?;
+        let (events, mut emitted) = mpsc::unbounded_channel();
+        let batch = Batch::open(
+            Arc::clone(&stack),
+            folder,
+            Arc::clone(&ids),
+            Arc::clone(&watch),
+            HostSettings {
+                image: settings.image,
+                instance_type: settings.instance_type,
+                boot_delay: settings.boot_delay,
+                time_scale: settings.job_time_scale,
+                max_running: settings.max_running_jobs,
+                endpoint_url: endpoint_url.clone(),
+            },
+            events,
+        )?;
+        let parts = Arc::new(Parts { store: Arc::new(store), batch, notices, functions, watch, ids });
+
+        let door = Arc::clone(&parts);
+        let router = Router::new().fallback(any(move |request| front::handle(Arc::clone(&door), request)));
+        let server = port.serve(router);
+        let delivery = tokio::spawn({
+            let bus = Arc::clone(&bus);
+            async move {
+                while let Some(event) = emitted.recv().await {
+                    bus.put(event);
+                }
+            }
+        });
+        parts.batch.begin();
+        if settings.fire_schedules {
+            bus.start_clocks();
+        }
+        Ok(Self { endpoint_url, notice_lead: settings.notice_lead, stack, parts, bus, server, delivery })
+    }
+
+    /// `http://127.0.0.1:<port>`, for every service.
+    pub fn endpoint_url(&self) -> &str {
+        &self.endpoint_url
+    }
+
+    /// What an AWS SDK or the `aws` command needs in its environment to work against this cloud.
+    pub fn sdk_environment(&self) -> BTreeMap<String, String> {
+        sdk_environment(&self.endpoint_url, "person")
+    }
+
+    /// What `Ref` of a resource gives: a bucket's name, a queue's or topic's ARN, a function's name.
+    pub fn physical(&self, logical_id: &str) -> Option<String> {
+        self.stack.physical.get(logical_id).cloned()
+    }
+
+    /// How long before its end a reclaimed host is told when nobody says otherwise.
+    pub fn notice_lead(&self) -> Duration {
+        self.notice_lead
+    }
+
+    /// Fires a scheduled rule or schedule as if it were due at `at`, and answers the invocation's request id.
+    #[expect(clippy::unused_async, reason = "delivery may come to wait, and callers should not have to change then")]
+    pub async fn deliver_tick(&self, rule_logical_id: &str, at: Timestamp) -> Result<String, Refused> {
+        self.bus.tick(rule_logical_id, at)
+    }
+
+    /// Invokes a function (by logical id, name or ARN) and waits for its answer.
+    pub async fn invoke(&self, function: &str, payload: Value) -> Result<InvokeAnswer, Refused> {
+        let found = self.stack.function(function).ok_or_else(|| Refused::NoSuchFunction(function.to_owned()))?;
+        Ok(self.parts.functions.invoke(found, payload.to_string().into()).await)
+    }
+
+    /// Puts an event on the bus; members that a sender may leave out are filled in.
+    #[expect(clippy::unused_async, reason = "delivery may come to wait, and callers should not have to change then")]
+    pub async fn put_event(&self, event: Value) {
+        self.bus.put(event);
+    }
+
+    /// Takes the host of a STARTING or RUNNING job back.
+    #[expect(clippy::unused_async, reason = "reclaiming may come to wait, and callers should not have to change then")]
+    pub async fn reclaim(&self, job_id: &str, how: Reclaim) -> Result<(), Refused> {
+        self.parts.batch.reclaim(job_id, how)
+    }
+
+    /// Whether a queue gets hosts from now on. Without, its jobs stay RUNNABLE; those that run go on.
+    #[expect(clippy::unused_async, reason = "jobs are started from here, which needs the runtime")]
+    pub async fn withhold_capacity(&self, queue_logical_id: &str, withheld: bool) -> Result<(), Refused> {
+        let queue = self.stack.queues.iter().find(|queue| queue.logical_id == queue_logical_id);
+        let queue = queue.ok_or_else(|| Refused::NoSuchQueue(queue_logical_id.to_owned()))?;
+        self.parts.batch.withhold(&queue.arn, withheld);
+        Ok(())
+    }
+
+    /// Every job on record, oldest first.
+    pub fn jobs(&self) -> Vec<JobSnapshot> {
+        self.parts.batch.snapshots()
+    }
+
+    /// Every notice on record, oldest first.
+    pub fn notices(&self) -> Vec<PublishedNotice> {
+        self.parts.notices.published()
+    }
+
+    /// What happens from now on. A watcher that lags far behind loses the oldest.
+    pub fn happenings(&self) -> broadcast::Receiver<Happening> {
+        self.parts.watch.subscribe()
+    }
+
+    /// The calls at the wire since the start, oldest first; the oldest of very many are dropped.
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.parts.watch.calls()
+    }
+
+    /// Ends every child process, waits for them, and closes the door. Jobs that ran are found lost at the next start.
+    pub async fn stop(self) {
+        self.bus.stop().await;
+        self.parts.batch.stop().await;
+        self.delivery.abort();
+        self.parts.functions.stop().await;
+        self.server.abort();
+        // Both were told to end; how is of no interest.
+        let _ = self.server.await;
+        let _ = self.delivery.await;
+        // The folder is free for the next process when the last answer is out.
+        let deadline = tokio::time::Instant::now() + LAST_ANSWERS;
+        while Arc::strong_count(&self.parts) > 1 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// The environment of an SDK client. The made-up access key says who calls.
+pub(crate) fn sdk_environment(endpoint_url: &str, caller: &str) -> BTreeMap<String, String> {
+    [
+        ("AWS_ENDPOINT_URL", endpoint_url),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", &format!("{KEY_PREFIX}{caller}")),
+        ("AWS_SECRET_ACCESS_KEY", "nobody-checks-this"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}

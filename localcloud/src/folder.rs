@@ -1,0 +1,107 @@
+//! The folder that holds a local cloud's state: one process at a time, every write whole or absent.
+//! Survives the death of the process, not of the machine: nothing is flushed to the disk.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::errors::StartError;
+
+/// A locked folder. Dropping it lets the next process in.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    /// How often a cloud was started over this folder, so that a seed never draws the same ids twice.
+    pub(crate) starts: u64,
+    writes: AtomicU64,
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens and locks the folder, creating it when absent.
+    pub(crate) fn open(root: &Path) -> Result<Self, StartError> {
+        let make = |path: PathBuf| {
+            fs::create_dir_all(&path).map_err(|source| StartError::File {
+                doing: "create the folder",
+                path,
+                source,
+            })
+        };
+        make(root.to_owned())?;
+        let root = root.canonicalize().map_err(|source| StartError::File {
+            doing: "open the folder",
+            path: root.to_owned(),
+            source,
+        })?;
+        let at = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| StartError::File { doing, path, source }
+        };
+        let lock_path = root.join("lock");
+        let lock = File::create(&lock_path).map_err(at("create", &lock_path))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => StartError::FolderInUse { folder: root.clone() },
+            TryLockError::Error(source) => at("lock", &lock_path)(source),
+        })?;
+
+        // Half-written files of a process that died.
+        let temporary = root.join("tmp");
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(at("clear", &temporary))?;
+        }
+        for part in ["tmp", "buckets", "attributes", "batch", "notices", "dead-letters", "hosts", "logs/lambda"] {
+            make(root.join(part))?;
+        }
+        let starts_path = root.join("starts");
+        let starts = match fs::read_to_string(&starts_path) {
+            Ok(text) => text.trim().parse().unwrap_or(0) + 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 1,
+            Err(source) => return Err(at("read", &starts_path)(source)),
+        };
+        let folder = Self { root, starts, writes: AtomicU64::new(0), _lock: lock };
+        folder
+            .write(&starts_path, starts.to_string().as_bytes())
+            .map_err(at("write", &starts_path))?;
+        Ok(folder)
+    }
+
+    /// A path inside the folder.
+    pub(crate) fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
+        self.root.join(inside)
+    }
+
+    /// Writes a file whole: readers see the old bytes or the new ones, also when the process dies in between.
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.root.join("tmp").join(number.to_string());
+        fs::write(&temporary, bytes)?;
+        match fs::rename(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::rename(&temporary, path)
+            }
+            done => done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_held_by_one_cloud_at_a_time() {
+        let place = tempfile::tempdir().expect("a temporary folder can be made");
+        let held = Folder::open(place.path()).expect("a fresh folder opens");
+
+        let second = Folder::open(place.path());
+        assert!(matches!(second, Err(StartError::FolderInUse { .. })), "{second:?}");
+
+        drop(held);
+        let after = Folder::open(place.path()).expect("a released folder opens");
+        assert_eq!(after.starts, 2);
+    }
+}

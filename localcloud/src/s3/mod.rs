@@ -1,0 +1,11 @@
+//! The part of S3 that a product binary, the cli or a documented `aws` command uses: conditional puts, ranged
+//! gets, heads, listings, deletes. Written by hand rather than with an S3 framework: five operations over
+//! plain files need one lock, and share recording, refusing and 501s with the other services.
+
+mod body;
+mod handler;
+mod listing;
+mod store;
+
+pub(crate) use handler::handle;
+pub(crate) use store::Store;

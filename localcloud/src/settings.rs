@@ -1,0 +1,79 @@
+//! What a local cloud is started with. Nothing here says what the product does: that is in the template.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that differs from one local cloud to the next.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The template whose queues, definitions, functions, rules, buckets and topics exist here.
+    pub template: PathBuf,
+    /// Where the state lives. Objects are plain files under `buckets/<bucket>/<key>`.
+    pub folder: PathBuf,
+    /// Values for the template's parameters, in place of their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// Where the functions' binaries lie, each named as its `Metadata.BuildProperties.Binary`.
+    pub binaries: PathBuf,
+    /// What stands in for the container image of every job.
+    pub image: Image,
+    /// How long before its end a reclaimed host is told, when the caller does not say.
+    pub notice_lead: Duration,
+    /// Seeds every id that is drawn here.
+    pub seed: u64,
+    /// The port to listen on at 127.0.0.1; 0 takes any free one.
+    pub port: u16,
+    /// What every host says its instance type is.
+    pub instance_type: String,
+    /// How many job children run at once: the vCPUs of a laptop.
+    pub max_running_jobs: usize,
+    /// From RUNNABLE to RUNNING: half of it before STARTING, half after.
+    pub boot_delay: Duration,
+    /// Whether schedules fire by the wall clock. Otherwise only `deliver_tick` fires them.
+    pub fire_schedules: bool,
+    /// Whether every event is delivered twice, as at-least-once delivery allows.
+    pub duplicate_events: bool,
+    /// Scales the waits before the second and third try of a failed asynchronous invocation (1 and 2 minutes at 1.0).
+    pub async_retry_scale: f64,
+    /// Scales job time-outs and the 30 seconds between SIGTERM and SIGKILL.
+    pub job_time_scale: f64,
+}
+
+impl Settings {
+    /// Settings with the defaults of a laptop: two jobs at once, real AWS waits, no schedule fires.
+    pub fn new(
+        template: impl Into<PathBuf>,
+        folder: impl Into<PathBuf>,
+        binaries: impl Into<PathBuf>,
+        image: Image,
+    ) -> Self {
+        Self {
+            template: template.into(),
+            folder: folder.into(),
+            parameters: BTreeMap::new(),
+            binaries: binaries.into(),
+            image,
+            notice_lead: Duration::from_secs(120),
+            seed: 1,
+            port: 0,
+            instance_type: "g5.xlarge".into(),
+            max_running_jobs: 2,
+            boot_delay: Duration::from_millis(200),
+            fire_schedules: false,
+            duplicate_events: false,
+            async_retry_scale: 1.0,
+            job_time_scale: 1.0,
+        }
+    }
+}
+
+/// A program on this machine that stands in for the container image.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// Comes before the container's command, as an image's ENTRYPOINT does. May be empty.
+    pub entrypoint: Vec<String>,
+    /// The image's ENV. A container starts from this alone, not from the caller's environment.
+    pub env: BTreeMap<String, String>,
+    /// The image's WORKDIR. Empty means the host's own folder.
+    pub workdir: PathBuf,
+}

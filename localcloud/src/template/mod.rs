@@ -1,0 +1,23 @@
+//! Reads `template.yaml`: the only source of queues, definitions, functions, rules, schedules, buckets and
+//! topics. Knows CloudFormation and SAM as far as those need it; never what the product does with them.
+
+mod batch;
+mod document;
+mod functions;
+mod intrinsics;
+mod rules;
+mod stack;
+
+pub(crate) use batch::{Definition, Market, Queue, Retry, RetryAction};
+#[cfg(test)]
+pub(crate) use batch::RetryRule;
+pub(crate) use functions::Function;
+pub(crate) use rules::{Input, Rule, RuleKind, ScheduleKind, Trigger};
+pub(crate) use stack::Stack;
+
+/// The region of everything in the local cloud.
+pub(crate) const REGION: &str = "us-east-1";
+/// The account of everything in the local cloud.
+pub(crate) const ACCOUNT: &str = "123456789012";
+/// The name of the one stack.
+pub(crate) const STACK_NAME: &str = "trainspot-local";

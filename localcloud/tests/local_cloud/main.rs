@@ -1,0 +1,9 @@
+//! The local cloud from outside: AWS's SDKs over loopback, shell programs as jobs, a real function binary.
+
+
+mod batch;
+mod functions;
+mod notices;
+mod objects;
+mod place;
+mod restart;

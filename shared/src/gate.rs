@@ -1,0 +1,179 @@
+//! The first gate: is the best candidate good enough to take the champion's place?
+//!
+//! Pure: same metrics, same rules, same answer. Every check is kept with its numbers, for the report.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::Metrics;
+use crate::pipeline::GateSpec;
+
+/// The challenger may cover at most this much less of the catalogue.
+const COVERAGE_FLOOR: f64 = 0.9;
+/// ... recommend at most this much more of what everybody buys.
+const POPULARITY_CEILING: f64 = 1.1;
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// In words.
+    pub name: String,
+    /// What was measured.
+    pub value: f64,
+    /// What it is held against.
+    pub bound: f64,
+    /// Whether it holds.
+    pub passed: bool,
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateResult {
+    /// The best candidate.
+    pub candidate: String,
+    /// Whether it takes the champion's place.
+    pub is_better: bool,
+    /// In one sentence.
+    pub because: String,
+    /// All checks.
+    pub checks: Vec<Check>,
+    /// The candidate's own value of the gate's metric.
+    pub score: f64,
+}
+
+/// Metrics that the gate cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("metrics.json: {0}")]
+pub struct UnreadableMetrics(String);
+
+/// Judges `metrics`. `has_champion`: somebody is champion now, whether or not evaluate scored it.
+pub fn judge(
+    metrics: &Metrics,
+    gate: &GateSpec,
+    has_champion: bool,
+) -> Result<GateResult, UnreadableMetrics> {
+    let protocol = metrics.protocols.get(&metrics.gate_protocol).ok_or_else(|| {
+        UnreadableMetrics(format!("no protocol named `{}`", metrics.gate_protocol))
+    })?;
+    let scores = protocol.candidates.get(&metrics.best).ok_or_else(|| {
+        UnreadableMetrics(format!("no scores of the best candidate `{}`", metrics.best))
+    })?;
+    let score = scores.get(&gate.metric).map(|e| e.mean).ok_or_else(|| {
+        UnreadableMetrics(format!("no `{}` of candidate `{}`", gate.metric, metrics.best))
+    })?;
+    let result = |is_better: bool, because: String, checks: Vec<Check>| GateResult {
+        candidate: metrics.best.clone(),
+        is_better,
+        because,
+        checks,
+        score,
+    };
+    if !score.is_finite() || score <= 0.0 {
+        let check = Check { name: format!("{} above zero", gate.metric), value: score, bound: 0.0, passed: false };
+        return Ok(result(false, format!("`{}` scores nothing", metrics.best), vec![check]));
+    }
+    let Some(champion) = &metrics.champion else {
+        return Ok(if has_champion {
+            result(false, "the champion was not scored on this split".to_owned(), Vec::new())
+        } else {
+            result(true, "there is no champion yet".to_owned(), Vec::new())
+        });
+    };
+    if champion.paired.metric != gate.metric {
+        return Err(UnreadableMetrics(format!(
+            "the champion was compared by `{}`, the gate asks for `{}`",
+            champion.paired.metric, gate.metric
+        )));
+    }
+    let mut checks = vec![
+        Check {
+            name: format!("gain in {} over the champion", gate.metric),
+            value: champion.relative_gain,
+            bound: gate.min_gain,
+            passed: champion.relative_gain >= gate.min_gain,
+        },
+        Check {
+            name: "lower end of the paired 95 % interval".to_owned(),
+            value: champion.paired.low,
+            bound: 0.0,
+            passed: champion.paired.low > 0.0,
+        },
+    ];
+    if let (Some(mine), Some(theirs)) =
+        (scores.get("coverage").map(|e| e.mean), champion.estimate("coverage"))
+    {
+        checks.push(Check {
+            name: "coverage of the catalogue against the champion's".to_owned(),
+            value: mine,
+            bound: theirs * COVERAGE_FLOOR,
+            passed: mine >= theirs * COVERAGE_FLOOR,
+        });
+    }
+    if let (Some(mine), Some(theirs)) =
+        (scores.get("popularity_lift").map(|e| e.mean), champion.estimate("popularity_lift"))
+    {
+        checks.push(Check {
+            name: "popularity of what is recommended against the champion's".to_owned(),
+            value: mine,
+            bound: theirs * POPULARITY_CEILING,
+            passed: mine <= theirs * POPULARITY_CEILING,
+        });
+    }
+    let failed = checks.iter().find(|check| !check.passed);
+    let because = failed.map_or_else(
+        || format!("`{}` passes every check against the champion", metrics.best),
+        |check| format!("{}: {:.4}, needs {:.4}", check.name, check.value, check.bound),
+    );
+    Ok(result(failed.is_none(), because, checks))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pipeline::Promote;
+
+    fn rules() -> GateSpec {
+        GateSpec { metric: "ndcg_at_10".to_owned(), min_gain: 0.01, promote: Promote::Auto }
+    }
+
+    fn metrics(champion: serde_json::Value) -> Metrics {
+        serde_json::from_value(json!({
+            "schema": 1, "gate_protocol": "p2_rolling", "best": "sequential-rules",
+            "protocols": {"p2_rolling": {"users": 300, "candidates": {
+                "sequential-rules": {"ndcg_at_10": {"mean": 0.113, "low": 0.1, "high": 0.12}, "coverage": {"mean": 0.5}},
+            }}},
+            "champion": champion,
+        }))
+        .expect("well-formed metrics")
+    }
+
+    fn champion(gain: f64, low: f64, coverage: f64) -> serde_json::Value {
+        json!({"run_id": "r", "candidate": "network", "relative_gain": gain, "coverage": {"mean": coverage},
+               "paired": {"metric": "ndcg_at_10", "mean": 0.01, "low": low, "high": 0.02}})
+    }
+
+    #[test]
+    fn the_first_run_is_promoted_on_its_own_merit() {
+        let result = judge(&metrics(json!(null)), &rules(), false).expect("readable");
+
+        assert!(result.is_better);
+        assert_eq!(result.candidate, "sequential-rules");
+    }
+
+    #[test]
+    fn an_unscored_champion_is_never_replaced() {
+        assert!(!judge(&metrics(json!(null)), &rules(), true).expect("readable").is_better);
+    }
+
+    #[test]
+    fn a_gain_within_chance_keeps_the_champion() {
+        let chance = judge(&metrics(champion(0.05, -0.001, 0.5)), &rules(), true).expect("readable");
+        let small = judge(&metrics(champion(0.005, 0.001, 0.5)), &rules(), true).expect("readable");
+        let narrow = judge(&metrics(champion(0.05, 0.001, 0.9)), &rules(), true).expect("readable");
+        let good = judge(&metrics(champion(0.05, 0.001, 0.5)), &rules(), true).expect("readable");
+
+        assert!(!chance.is_better && !small.is_better && !narrow.is_better);
+        assert!(good.is_better, "{good:?}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Where everything lies in the results bucket. The only place a key is spelled.
+
+use crate::identity::{PipelineName, RunId, Stage};
+
+/// Pushed by `trainspot push`, read by submit-training.
+pub fn pipeline_spec(pipeline: &PipelineName) -> String {
+    format!("pipelines/{pipeline}.toml")
+}
+
+/// Under this prefix lies one spec per pipeline.
+pub const PIPELINES_PREFIX: &str = "pipelines/";
+
+/// The pipeline's head.
+pub fn pipeline_head(pipeline: &PipelineName) -> String {
+    format!("state/{pipeline}/head.json")
+}
+
+/// The ledger.
+pub fn ledger(run: &RunId) -> String {
+    format!("state/{}/{run}/run.json", run.pipeline())
+}
+
+/// Under this prefix lie all runs of a pipeline.
+pub fn runs_prefix(pipeline: &PipelineName) -> String {
+    format!("state/{pipeline}/")
+}
+
+/// The run's pinned dataset.
+pub fn dataset(run: &RunId, sha256: &str) -> String {
+    format!("state/{}/{run}/dataset-{sha256}.json", run.pipeline())
+}
+
+/// The run's pinned spec.
+pub fn pinned_spec(run: &RunId, sha256: &str) -> String {
+    format!("state/{}/{run}/spec-{sha256}.toml", run.pipeline())
+}
+
+/// A stage's head, or one shard's.
+pub fn stage_head(run: &RunId, stage: Stage, shard: Option<u32>) -> String {
+    format!("state/{}/{run}/{}/head.json", run.pipeline(), stage_path(stage, shard))
+}
+
+/// The document a submission works by.
+pub fn job(run: &RunId, stage: Stage, submission: u32) -> String {
+    format!("state/{}/{run}/{stage}/job-{submission}.json", run.pipeline())
+}
+
+/// One attempt's own place for results; ends with `/`.
+pub fn results(run: &RunId, stage: Stage, shard: Option<u32>, submission: u32, attempt: u32) -> String {
+    format!(
+        "results/{}/{run}/{}/{submission}-{attempt}/",
+        run.pipeline(),
+        stage_path(stage, shard)
+    )
+}
+
+/// Under this prefix lie the results of all shards and attempts of a stage; ends with `/`.
+pub fn stage_results(run: &RunId, stage: Stage) -> String {
+    format!("results/{}/{run}/{stage}/", run.pipeline())
+}
+
+/// One attempt's own place for checkpoints; ends with `/`.
+pub fn checkpoints(run: &RunId, stage: Stage, shard: Option<u32>, submission: u32, attempt: u32) -> String {
+    format!(
+        "checkpoints/{}/{run}/{}/{submission}-{attempt}/",
+        run.pipeline(),
+        stage_path(stage, shard)
+    )
+}
+
+/// The one key that consumers read.
+pub fn champion(pipeline: &PipelineName) -> String {
+    format!("models/{pipeline}/champion.json")
+}
+
+/// The page of a run.
+pub fn report(run: &RunId) -> String {
+    format!("reports/{}/{run}.html", run.pipeline())
+}
+
+/// File names inside an attempt's results.
+pub mod file {
+    /// Last of all: what counts, with checksums.
+    pub const MANIFEST: &str = "MANIFEST.json";
+    /// What the agent saw of the attempt.
+    pub const ATTEMPT: &str = "attempt.json";
+    /// The heartbeat.
+    pub const PROGRESS: &str = "progress.json";
+    /// Written by evaluate.
+    pub const METRICS: &str = "metrics.json";
+    /// Loss by step.
+    pub const CURVE: &str = "curve.json";
+    /// Written by train at its end.
+    pub const TRAINING: &str = "training.json";
+    /// Written by gather.
+    pub const RECOMMENDATIONS: &str = "recommendations.json";
+    /// Why a program gave up, in its own words.
+    pub const FAILURE: &str = "failure.json";
+}
+
+fn stage_path(stage: Stage, shard: Option<u32>) -> String {
+    shard.map_or_else(|| stage.to_string(), |shard| format!("{stage}/{shard}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_as_the_design_says() {
+        let run: RunId = "recommender-20261123T0200Z".parse().expect("a valid id");
+
+        let keys = [
+            pipeline_head(run.pipeline()),
+            ledger(&run),
+            stage_head(&run, Stage::Train, None),
+            stage_head(&run, Stage::Recommend, Some(3)),
+            job(&run, Stage::Train, 2),
+            results(&run, Stage::Train, None, 1, 2),
+            checkpoints(&run, Stage::Recommend, Some(3), 1, 2),
+            champion(run.pipeline()),
+            report(&run),
+        ];
+
+        insta::assert_snapshot!(keys.join("\n"), @r"
+        state/recommender/head.json
+        state/recommender/recommender-20261123T0200Z/run.json
+        state/recommender/recommender-20261123T0200Z/train/head.json
+        state/recommender/recommender-20261123T0200Z/recommend/3/head.json
+        state/recommender/recommender-20261123T0200Z/train/job-2.json
+        results/recommender/recommender-20261123T0200Z/train/1-2/
+        checkpoints/recommender/recommender-20261123T0200Z/recommend/3/1-2/
+        models/recommender/champion.json
+        reports/recommender/recommender-20261123T0200Z.html
+        ");
+    }
+}

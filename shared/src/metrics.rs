@@ -1,0 +1,124 @@
+//! `metrics.json`: what evaluate measured. The trainer writes it, the gate and the report read it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A mean with its bootstrap interval, where one was made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Over users.
+    pub mean: f64,
+    /// Lower end of the 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+}
+
+/// Metric name → estimate.
+pub type Scores = BTreeMap<String, Estimate>;
+
+/// One candidate against another, user by user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paired {
+    /// The one.
+    pub candidate: String,
+    /// The other.
+    pub against: String,
+    /// Which metric.
+    pub metric: String,
+    /// Mean difference.
+    pub mean: f64,
+    /// Lower end of its 95 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// A part of the users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Such as `history 1-10`.
+    pub name: String,
+    /// How many users.
+    pub users: u64,
+    /// Of all users, 0 to 1.
+    pub share: f64,
+    /// By candidate.
+    pub candidates: BTreeMap<String, Scores>,
+}
+
+/// One way of splitting and asking.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// Users that were scored.
+    pub users: u64,
+    /// In one sentence.
+    #[serde(default)]
+    pub description: String,
+    /// Every candidate that was scored.
+    pub candidates: BTreeMap<String, Scores>,
+    /// Differences.
+    #[serde(default)]
+    pub paired: Vec<Paired>,
+    /// Parts.
+    #[serde(default)]
+    pub segments: Vec<Segment>,
+}
+
+/// A difference in the gate's metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Which metric.
+    pub metric: String,
+    /// Mean difference, challenger minus champion.
+    pub mean: f64,
+    /// Lower end of its 95 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The champion, scored again on the same split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChampionScores {
+    /// Its run.
+    pub run_id: String,
+    /// Its candidate.
+    pub candidate: String,
+    /// Best candidate minus champion.
+    pub paired: Difference,
+    /// That difference as a share of the champion's score.
+    pub relative_gain: f64,
+    /// The champion's scores.
+    #[serde(flatten)]
+    pub scores: BTreeMap<String, serde_json::Value>,
+}
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Format of this document.
+    pub schema: u32,
+    /// Of the data that was scored.
+    #[serde(default)]
+    pub dataset_fingerprint: String,
+    /// The protocol that the gate goes by.
+    pub gate_protocol: String,
+    /// The best candidate by the gate's metric.
+    pub best: String,
+    /// By name.
+    pub protocols: BTreeMap<String, Protocol>,
+    /// Absent when there is none yet.
+    #[serde(default)]
+    pub champion: Option<ChampionScores>,
+}
+
+impl ChampionScores {
+    /// The champion's own estimate of a metric.
+    pub fn estimate(&self, metric: &str) -> Option<f64> {
+        self.scores.get(metric)?.get("mean")?.as_f64()
+    }
+}

@@ -1,0 +1,323 @@
+//! The pipeline's head: the overlap lock, the list of live runs and what the last success saw.
+//!
+//! All changes are pure: from the head that was read to the head to write by compare-and-swap. Each
+//! recognises its own effect by content, so that a repeated or half-answered change changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::cost::Usd;
+use crate::identity::{PipelineName, RunId, Tick};
+use crate::pipeline::Overlap;
+
+/// More live runs than this are refused with a notice: something asks in a loop.
+pub const LIVE_RUNS_MAX: usize = 100;
+
+/// What the head says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admission {
+    /// Go on.
+    Start,
+    /// Wait for the run before.
+    Queue,
+    /// The run before is still live, and the pipeline says to skip.
+    SkipOverlap,
+    /// A newer request took its place in the queue.
+    SkipSuperseded,
+    /// Ticks are paused.
+    SkipPaused,
+    /// [`LIVE_RUNS_MAX`] is reached.
+    RefuseTooMany,
+}
+
+/// Who asked for a run, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Origin {
+    /// A schedule.
+    Tick,
+    /// A person.
+    Manual {
+        /// Run even if nothing changed.
+        force: bool,
+    },
+    /// Supervision found a due tick without a run.
+    LostTick,
+}
+
+/// One live run with its whole request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The run.
+    pub run_id: RunId,
+    /// How it was asked for.
+    pub origin: Origin,
+    /// What it was told.
+    pub admission: Admission,
+    /// When.
+    pub at: Timestamp,
+    /// Function and request id of whoever entered it.
+    pub by: String,
+}
+
+/// What the last run that ended well had seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSuccess {
+    /// The run.
+    pub run_id: RunId,
+    /// Of dataset, spec and image.
+    pub fingerprint: String,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// The document `state/<pipeline>/head.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PipelineHead {
+    /// Format of this document.
+    pub schema: u32,
+    /// Rises with every write.
+    pub version: u64,
+    /// Random per write.
+    pub write_id: String,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// Ticks are skipped while this holds a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Timestamp>,
+    /// Older ticks are never made up: first push, schedule change, resume.
+    pub ticks_from: Timestamp,
+    /// Live runs, oldest first.
+    #[serde(default)]
+    pub entries: Vec<Entry>,
+    /// For skip-if-unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<LastSuccess>,
+    /// Month (`2026-11`) → run → dollars. A map by run, never an increment: a repeated write adds nothing.
+    #[serde(default)]
+    pub spend: BTreeMap<String, BTreeMap<String, Usd>>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admitted {
+    /// It was entered before; this is its entry.
+    Already(Entry),
+    /// Write this head; the entry is in it.
+    Write(Box<PipelineHead>, Entry),
+}
+
+impl PipelineHead {
+    /// The head of a pipeline that has none.
+    pub fn first(pipeline: PipelineName, ticks_from: Timestamp, write_id: String) -> Self {
+        Self {
+            schema: 1,
+            version: 1,
+            write_id,
+            pipeline,
+            paused_at: None,
+            ticks_from,
+            entries: Vec::new(),
+            last_success: None,
+            spend: BTreeMap::new(),
+            unknown: Map::new(),
+        }
+    }
+
+    fn next(&self, write_id: String) -> Self {
+        Self { version: self.version + 1, write_id, ..self.clone() }
+    }
+
+    /// The entry of a run.
+    pub fn entry(&self, run_id: &RunId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.run_id == *run_id)
+    }
+
+    /// The runs that were told to start: each may block the next tick until its ledger is final.
+    pub fn started(&self) -> impl Iterator<Item = &RunId> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.admission == Admission::Start)
+            .map(|entry| &entry.run_id)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a request's parts come from four sources")]
+    /// Enters a request with its verdict. `is_final` are the entered runs whose ledger is final.
+    pub fn admit(
+        &self,
+        run_id: &RunId,
+        origin: Origin,
+        overlap: Overlap,
+        is_final: &BTreeSet<RunId>,
+        at: Timestamp,
+        by: &str,
+        write_id: String,
+    ) -> Admitted {
+        if let Some(entry) = self.entry(run_id) {
+            return Admitted::Already(entry.clone());
+        }
+        let is_blocked = self.started().any(|run| !is_final.contains(run));
+        let is_paused = self.paused_at.is_some() && !matches!(origin, Origin::Manual { .. });
+        let admission = if is_paused {
+            Admission::SkipPaused
+        } else if self.entries.len() >= LIVE_RUNS_MAX {
+            Admission::RefuseTooMany
+        } else {
+            match overlap {
+                _ if !is_blocked => Admission::Start,
+                Overlap::Allow => Admission::Start,
+                Overlap::Queue => Admission::Queue,
+                Overlap::Skip => Admission::SkipOverlap,
+            }
+        };
+        let entry = Entry {
+            run_id: run_id.clone(),
+            origin,
+            admission,
+            at,
+            by: by.to_owned(),
+        };
+        let mut next = self.next(write_id);
+        if admission == Admission::Queue {
+            for queued in &mut next.entries {
+                if queued.admission == Admission::Queue {
+                    queued.admission = Admission::SkipSuperseded;
+                }
+            }
+        }
+        next.entries.push(entry.clone());
+        Admitted::Write(Box::new(next), entry)
+    }
+
+    /// Records how a run ended: its cost, and what it saw if it ended well. `None` if that stands already.
+    pub fn record_end(
+        &self,
+        run_id: &RunId,
+        cost: Usd,
+        success: Option<LastSuccess>,
+        write_id: String,
+    ) -> Option<Self> {
+        let month = run_id.tick().to_string().get(..6).map(|t| format!("{}-{}", &t[..4], &t[4..]))?;
+        let mut next = self.next(write_id);
+        next.spend.entry(month).or_default().insert(run_id.to_string(), cost);
+        if let Some(success) = success {
+            let is_newer = self
+                .last_success
+                .as_ref()
+                .is_none_or(|last| last.run_id.tick() <= success.run_id.tick());
+            if is_newer {
+                next.last_success = Some(success);
+            }
+        }
+        (next.spend != self.spend || next.last_success != self.last_success).then_some(next)
+    }
+
+    /// Removes the runs of which nothing is left to do, and starts the queued one if none blocks it now.
+    /// `None` if nothing changes.
+    pub fn settle(
+        &self,
+        settled: &BTreeSet<RunId>,
+        is_final: &BTreeSet<RunId>,
+        write_id: String,
+    ) -> Option<Self> {
+        let mut next = self.next(write_id);
+        next.entries.retain(|entry| !settled.contains(&entry.run_id));
+        let is_blocked = next.started().any(|run| !is_final.contains(run));
+        if !is_blocked
+            && let Some(queued) =
+                next.entries.iter_mut().find(|entry| entry.admission == Admission::Queue)
+        {
+            queued.admission = Admission::Start;
+        }
+        (next.entries != self.entries).then_some(next)
+    }
+
+    /// Whether a due tick that has no run is to be made up.
+    pub fn makes_up(&self, tick: Tick) -> bool {
+        self.paused_at.is_none() && tick.start() >= self.ticks_from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a valid time")
+    }
+
+    fn run(day: u32) -> RunId {
+        format!("recommender-202611{day:02}T0200Z").parse().expect("a valid id")
+    }
+
+    fn head() -> PipelineHead {
+        PipelineHead::first("recommender".parse().expect("a name"), at("2026-11-01T00:00:00Z"), "w0".to_owned())
+    }
+
+    fn admit(head: &PipelineHead, day: u32, overlap: Overlap, is_final: &[RunId]) -> (PipelineHead, Admission) {
+        let is_final = is_final.iter().cloned().collect();
+        match head.admit(&run(day), Origin::Tick, overlap, &is_final, at("2026-11-20T02:00:00Z"), "f", "w".to_owned()) {
+            Admitted::Write(head, entry) => (*head, entry.admission),
+            Admitted::Already(entry) => (head.clone(), entry.admission),
+        }
+    }
+
+    #[test]
+    fn the_same_request_is_entered_once() {
+        let (once, _) = admit(&head(), 20, Overlap::Skip, &[]);
+
+        let (twice, admission) = admit(&once, 20, Overlap::Skip, &[]);
+
+        assert_eq!(twice, once);
+        assert_eq!(admission, Admission::Start);
+    }
+
+    #[test]
+    fn a_live_run_makes_the_next_tick_skip_queue_or_start_as_the_pipeline_says() {
+        let (live, _) = admit(&head(), 20, Overlap::Skip, &[]);
+
+        assert_eq!(admit(&live, 23, Overlap::Skip, &[]).1, Admission::SkipOverlap);
+        assert_eq!(admit(&live, 23, Overlap::Queue, &[]).1, Admission::Queue);
+        assert_eq!(admit(&live, 23, Overlap::Allow, &[]).1, Admission::Start);
+    }
+
+    #[test]
+    fn a_final_run_that_is_still_entered_does_not_block() {
+        let (live, _) = admit(&head(), 20, Overlap::Skip, &[]);
+
+        assert_eq!(admit(&live, 23, Overlap::Skip, &[run(20)]).1, Admission::Start);
+    }
+
+    #[test]
+    fn a_newer_request_supersedes_the_queued_one_and_starts_when_nothing_blocks() {
+        let (live, _) = admit(&head(), 20, Overlap::Queue, &[]);
+        let (one, _) = admit(&live, 23, Overlap::Queue, &[]);
+        let (two, _) = admit(&one, 27, Overlap::Queue, &[]);
+        let done: BTreeSet<_> = [run(20)].into();
+
+        let settled = two.settle(&done, &done, "w9".to_owned()).expect("something changes");
+
+        let told: Vec<_> = settled.entries.iter().map(|e| (e.run_id.to_string(), e.admission)).collect();
+        assert_eq!(
+            told,
+            [(run(23).to_string(), Admission::SkipSuperseded), (run(27).to_string(), Admission::Start)]
+        );
+        assert_eq!(settled.settle(&BTreeSet::new(), &done, "w10".to_owned()), None);
+    }
+
+    #[test]
+    fn an_end_recorded_twice_counts_once() {
+        let cost = Usd::from_micros(1_250_000);
+        let once = head().record_end(&run(20), cost, None, "w1".to_owned()).expect("new");
+
+        assert_eq!(once.record_end(&run(20), cost, None, "w2".to_owned()), None);
+        assert_eq!(once.spend["2026-11"].len(), 1);
+    }
+}

@@ -1,0 +1,140 @@
+//! What a run cost, saved and repeated: arithmetic over its attempts' records.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Run;
+use crate::attempt::AttemptRecord;
+use crate::cost::{self, Usd};
+use crate::identity::{Market, Stage};
+
+/// Work that had to be done twice, and the pause before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// Where.
+    pub stage: Stage,
+    /// The attempt that was interrupted: submission and attempt.
+    pub interrupted: (u32, u32),
+    /// It had a Spot notice.
+    pub is_reclaim: bool,
+    /// When it was told to go, or ended.
+    pub at: Timestamp,
+    /// The step its heartbeat told of last.
+    pub last_step: u64,
+    /// The step the next attempt began from.
+    pub resumed_from: u64,
+    /// The difference, in seconds of work at the rate it had.
+    pub repeated_s: f64,
+    /// From its end to the next one's program start, in seconds: boot, pull, fetch.
+    pub change_over_s: f64,
+}
+
+/// The sums.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Host seconds on Spot.
+    pub spot_s: f64,
+    /// Host seconds on-demand.
+    pub on_demand_s: f64,
+    /// What they cost, as far as the price file knows the instance types.
+    pub cost: Usd,
+    /// What the same seconds would have cost on-demand.
+    pub on_demand_cost: Usd,
+    /// Seconds whose price is not known.
+    pub unpriced_s: f64,
+    /// Hosts taken back with a notice.
+    pub reclaims: usize,
+    /// Every interruption.
+    pub repeated: Vec<Repeated>,
+}
+
+impl Totals {
+    /// What Spot saved against on-demand.
+    pub fn saved(&self) -> Usd {
+        self.on_demand_cost - self.cost
+    }
+
+    /// Seconds of work that were done twice.
+    pub fn repeated_s(&self) -> f64 {
+        self.repeated.iter().map(|r| r.repeated_s).sum()
+    }
+}
+
+impl Run {
+    /// Every attempt's record, by stage, submission, shard and attempt.
+    pub fn records(&self) -> Vec<&AttemptRecord> {
+        let mut all: Vec<_> = self
+            .stages
+            .values()
+            .flat_map(|stage| &stage.submissions)
+            .flat_map(|submission| &submission.records)
+            .collect();
+        all.sort_by_key(|r| (r.stage, r.shard, r.submission, r.attempt));
+        all
+    }
+
+    /// The sums over all records.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let records = self.records();
+        for record in &records {
+            let seconds = seconds_between(record.started_at, record.ended_at);
+            let market = match record.life_cycle.as_deref() {
+                Some("on-demand") => Market::OnDemand,
+                _ => Market::Spot,
+            };
+            match market {
+                Market::Spot => totals.spot_s += seconds,
+                Market::OnDemand => totals.on_demand_s += seconds,
+            }
+            let price_in = |market| {
+                record.instance_type.as_deref().and_then(|kind| cost::price(kind, market))
+            };
+            // Billed by the second; a begun one counts.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; attempts last hours")]
+            let whole = seconds.ceil() as u64;
+            match (price_in(market), price_in(Market::OnDemand)) {
+                (Some(paid), Some(full)) => {
+                    totals.cost += cost::cost_of(whole, paid.usd_per_hour);
+                    totals.on_demand_cost += cost::cost_of(whole, full.usd_per_hour);
+                }
+                _ => totals.unpriced_s += seconds,
+            }
+            totals.reclaims += usize::from(record.notice.as_deref() == Some("spot_notice"));
+        }
+        for pair in records.windows(2) {
+            let [before, after] = pair else { continue };
+            if (before.stage, before.shard) == (after.stage, after.shard) {
+                totals.repeated.push(repeated(before, after));
+            }
+        }
+        totals
+    }
+}
+
+fn repeated(before: &AttemptRecord, after: &AttemptRecord) -> Repeated {
+    let last_step = before.last_step.unwrap_or(0);
+    let resumed_from = after.resumed_from.unwrap_or(0);
+    let steps = last_step.saturating_sub(resumed_from);
+    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+    let repeated_s = match before.last_rate {
+        Some(rate) if rate > 0.0 => steps as f64 / rate,
+        _ => 0.0,
+    };
+    Repeated {
+        stage: before.stage,
+        interrupted: (before.submission, before.attempt),
+        is_reclaim: before.notice.as_deref() == Some("spot_notice"),
+        at: before.notice_at.unwrap_or(before.ended_at),
+        last_step,
+        resumed_from,
+        repeated_s,
+        change_over_s: after
+            .program_started_at
+            .map_or(0.0, |started| seconds_between(before.ended_at, started)),
+    }
+}
+
+fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
+}

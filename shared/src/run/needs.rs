@@ -1,0 +1,35 @@
+//! What must be looked at before the next decision can be made.
+
+use super::{Phase, Run};
+use crate::identity::Stage;
+
+/// Something to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The pipeline head's entry of this run.
+    Admission,
+    /// The data bucket.
+    Data,
+    /// The head of a stage whose current job has ended, and what its decision rests on.
+    StageEnd(Stage),
+    /// Every attempt's record.
+    Records,
+}
+
+impl Run {
+    /// The next thing to look at; none while the run waits for a job, an action or nothing.
+    pub fn needs(&self) -> Option<Need> {
+        match self.phase {
+            Phase::Queued => Some(Need::Admission),
+            Phase::WaitingForData => Some(Need::Data),
+            Phase::Training | Phase::Evaluating | Phase::Recommending | Phase::Gathering => {
+                let stage = self.current_stage()?;
+                let current = self.stages.get(&stage)?.current()?;
+                let has_ended = current.job().is_some_and(|job| job.status.is_terminal());
+                (has_ended && !current.is_decided).then_some(Need::StageEnd(stage))
+            }
+            Phase::Promoting | Phase::Closing => None,
+            Phase::Final => (!self.is_reviewed).then_some(Need::Records),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the template made: queues and definitions, as the functions' environment tells them.
+
+use crate::identity::{Market, Stage};
+
+/// ARNs by role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// GPU Spot.
+    pub spot_queue: String,
+    /// GPU on-demand.
+    pub on_demand_queue: String,
+    /// CPU Spot, then CPU on-demand.
+    pub post_processing_queue: String,
+    /// With its revision.
+    pub train_definition: String,
+    /// With its revision.
+    pub post_processing_definition: String,
+    /// By digest; part of the fingerprint.
+    pub image: String,
+    /// Where the job documents are.
+    pub results_bucket: String,
+}
+
+impl Platform {
+    /// The queue for a stage: training goes by market; post-processing has one queue whose compute
+    /// environments come in the order Spot, on-demand.
+    pub fn queue(&self, stage: Stage, market: Market) -> &str {
+        match (stage, market) {
+            (Stage::Train, Market::Spot) => &self.spot_queue,
+            (Stage::Train, Market::OnDemand) => &self.on_demand_queue,
+            _ => &self.post_processing_queue,
+        }
+    }
+
+    /// The job definition for a stage.
+    pub fn definition(&self, stage: Stage) -> &str {
+        match stage {
+            Stage::Train => &self.train_definition,
+            _ => &self.post_processing_definition,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+"""Builders that the tests share: small datasets, and stages run as the agent runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+TRAINER = Path(__file__).resolve().parent.parent
+DAY_S = 86_400
+TINY = {
+    "epochs": 3,
+    "refit_epochs": 1,
+    "dim": 8,
+    "heads": 2,
+    "max_len": 6,
+    "batch_size": 8,
+    "seed": 3,
+}
+
+
+def table(users=40, items=30, events=700, seed=5) -> pa.Table:
+    """A shop in which item i is usually followed by i + 1."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    user = generator.integers(0, users, events)
+    time = np.sort(generator.integers(0, 100 * DAY_S, events))
+    item = np.zeros(events, np.int64)
+    last = generator.integers(0, items, users)
+    for at in range(events):
+        follows = generator.random() < 0.7
+        last[user[at]] = (last[user[at]] + 1) % items if follows else generator.integers(0, items)
+        item[at] = last[user[at]]
+    return pa.table(
+        {
+            "user_id": pa.array([f"u{number:03d}" for number in user]),
+            "item_id": pa.array(item),
+            "timestamp": pa.array((time + 1_700_000_000) * 1000, pa.timestamp("ms")),
+        }
+    )
+
+
+@dataclass
+class Place:
+    """The folders of one run, as the agent lays them out."""
+
+    root: Path
+    params: dict = field(default_factory=dict)
+    extra: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in ("data", "in", "ckpt"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def inputs(self) -> Path:
+        return self.root / "in"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "ckpt"
+
+    def start(self, stage, out, shard=0, shards=1, env=None, params=None) -> subprocess.Popen:
+        """Starts a stage and leaves it running."""
+        path = self.root / f"params-{stage}.json"
+        path.write_text(json.dumps(self.params if params is None else params))
+        out.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "trainer", stage],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(TRAINER),
+                "TRAINSPOT_RUN_ID": "tiny-20261123T0200Z",
+                "TRAINSPOT_PIPELINE": "tiny",
+                "TRAINSPOT_STAGE": stage,
+                "TRAINSPOT_SHARD": str(shard),
+                "TRAINSPOT_SHARDS": str(shards),
+                "TRAINSPOT_DATA_DIR": str(self.data),
+                "TRAINSPOT_INPUT_DIR": str(self.inputs),
+                "TRAINSPOT_CHECKPOINT_DIR": str(self.checkpoints),
+                "TRAINSPOT_OUTPUT_DIR": str(out),
+                "TRAINSPOT_PARAMS": str(path),
+                **(env or {}),
+            },
+        )
+
+    def run(self, stage, out, **more) -> tuple[int, str]:
+        """Runs a stage to its end: exit code and stderr."""
+        process = self.start(stage, out, **more)
+        _, errors = process.communicate(timeout=120)
+        return process.returncode, errors
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    """An empty run with the small dataset."""
+    made = Place(tmp_path, dict(TINY))
+    pq.write_table(table(), made.data / "interactions.parquet")
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Place:
+    """A run whose train stage is done. Tests read it and write elsewhere."""
+    made = Place(tmp_path_factory.mktemp("trained"), dict(TINY))
+    pq.write_table(table(), made.data / "interactions.parquet")
+    code, errors = made.run("train", made.inputs / "train")
+    assert code == 0, errors
+    return made

@@ -1,0 +1,113 @@
+"""Checkpoints appear whole, are found again, and are refused where they do not belong."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainer import checkpoint
+from trainer.failure import ConfigurationError
+from trainer.interval import checkpoint_interval_s
+
+ORIGIN = checkpoint.Origin("sequential-two-tower", "data", "config", 7)
+
+
+def state(step):
+    return {"a": np.full((3, 2), step, np.float32), "b": np.arange(step), "c": np.array(step)}
+
+
+def write(folder, *steps):
+    for step in steps:
+        checkpoint.write(folder, step, state(step), ORIGIN, {"resumed_from": [1]})
+
+
+def test_newest_comes_back_as_it_was(tmp_path):
+    write(tmp_path, 5, 9)
+
+    found, passed_over = checkpoint.newest(tmp_path, ORIGIN)
+
+    assert (found.step, found.resumed_from, passed_over) == (9, [1], [])
+    for name, value in state(9).items():
+        assert found.tensors[name].shape == value.shape
+        assert np.array_equal(found.tensors[name], value)
+
+
+def test_only_the_two_newest_stay(tmp_path):
+    write(tmp_path, 5, 9, 20, 100)
+
+    assert checkpoint.steps_in(tmp_path) == [100, 20]
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "no index", "no part", "half an index"])
+def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
+    write(tmp_path, 5, 9)
+    part, index = tmp_path / "9" / "part-00000.safetensors", tmp_path / "9" / "index.json"
+    if damage == "truncate":
+        part.write_bytes(part.read_bytes()[:-1])
+    elif damage == "flip":
+        part.write_bytes(part.read_bytes()[:-1] + b"\xff")
+    elif damage == "half an index":
+        index.write_text(index.read_text()[:50])
+    else:
+        (index if damage == "no index" else part).unlink()
+
+    found, passed_over = checkpoint.newest(tmp_path, ORIGIN)
+
+    assert found.step == 5
+    assert passed_over[0].startswith("checkpoint 9 is torn")
+
+
+def test_unfinished_folders_and_other_files_are_no_checkpoints(tmp_path):
+    (tmp_path / "12.partial").mkdir()
+    (tmp_path / "notes").mkdir()
+
+    assert checkpoint.newest(tmp_path, ORIGIN) == (None, [])
+
+    checkpoint.remove_partials(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("dataset_fingerprint", "dataset"),
+        ("config_digest", "configuration"),
+        ("model", "model"),
+    ],
+)
+def test_a_foreign_checkpoint_is_refused_with_its_reason(tmp_path, name, word):
+    write(tmp_path, 5)
+
+    with pytest.raises(ConfigurationError, match=f"of this run's {word} .*received: "):
+        checkpoint.newest(tmp_path, replace(ORIGIN, **{name: "other"}))
+
+
+def test_large_states_are_cut_into_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "PART_BYTES", 20)
+    write(tmp_path, 9)
+
+    index = json.loads((tmp_path / "9" / "index.json").read_text())
+
+    assert [part["tensors"] for part in index["parts"]] == [["a"], ["b"], ["c"]]
+    assert checkpoint.newest(tmp_path, ORIGIN)[0].tensors["b"].tolist() == list(range(9))
+
+
+def test_a_failed_write_is_raised_and_not_swallowed(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    writer = checkpoint.Writer(tmp_path / "file", ORIGIN, [])
+
+    writer.start(3, state(3), {})
+
+    with pytest.raises(RuntimeError, match="checkpoint 3 could not be written"):
+        writer.finish()
+
+
+@pytest.mark.parametrize(
+    ("stall_s", "expected"),
+    [(0.0, 60.0), (0.5, 10_800**0.5), (1.0, (2 * 10_800) ** 0.5), (0.01, 60.0), (30.0, 3000.0)],
+)
+def test_interval_follows_the_square_root_within_its_bounds(stall_s, expected):
+    # 30 s: the square root is cut to 600, but one per cent of overhead asks for 3,000.
+    assert checkpoint_interval_s(stall_s, 10_800.0) == pytest.approx(expected)

@@ -1,0 +1,86 @@
+"""Exit codes and `failure.json`, as the agent sees them."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import table
+
+
+def failure(out):
+    return json.loads((out / "failure.json").read_text())
+
+
+def test_bad_configuration_is_64(place):
+    out = place.root / "out"
+
+    code, errors = place.run("train", out, params={"epochs": 0})
+
+    assert code == 64
+    assert set(failure(out)) == {"reason", "hint"}
+    assert failure(out)["reason"] == "`epochs` must be positive, received: 0"
+    assert "trainer: `epochs` must be positive, received: 0" in errors
+
+
+@pytest.mark.parametrize("stage", ["gather", "recommend"])
+def test_bad_data_is_65_with_file_and_column(place, stage):
+    pq.write_table(table().drop(["item_id"]), place.data / "interactions.parquet")
+    out = place.root / "out"
+
+    code, _ = place.run(stage, out, params={"candidate": "popularity", "top_k": 5})
+
+    assert code == 65
+    assert failure(out)["reason"] == "interactions.parquet: column `item_id` is missing"
+
+
+def test_a_bug_is_70_with_its_traceback(place):
+    out = place.root / "out"
+
+    code, errors = place.run("train", out, params={**place.params, "raise_at_step": 5})
+
+    assert code == 70
+    assert failure(out)["reason"] == "RuntimeError: `raise_at_step` is 5: failing as asked"
+    assert "Traceback" in errors
+    last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 5
+
+
+def test_a_silent_training_is_74(place):
+    out = place.root / "out"
+
+    code, _ = place.run("train", out, params={**place.params, "stall_after_s": 0.05})
+
+    assert code == 74
+    assert failure(out)["reason"].startswith("no step was finished for ")
+
+
+def test_a_dropped_shard_exits_0_and_is_found_by_gather(place):
+    params = {"candidate": "popularity", "top_k": 5}
+    for shard in range(2):
+        out = place.inputs / "recommend" / str(shard)
+        env = {"TRAINSPOT_TEST_DROP_SHARD": "1"}
+        code, errors = place.run("recommend", out, shard=shard, shards=2, env=env, params=params)
+        assert code == 0, errors
+
+    code, _ = place.run("gather", place.root / "out", params=params)
+
+    assert code == 65
+    reason = failure(place.root / "out")["reason"]
+    assert reason == "shard 1: `recommendations.parquet` is missing"
+
+
+def test_verbs_without_a_network_import_neither_keras_nor_jax(place, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("keras", "jax"):
+        (broken / f"{name}.py").write_text("raise ImportError('not here')")
+    path = f"{broken}:{__file__.rsplit('/', 2)[0]}"
+
+    code, errors = place.run(
+        "recommend",
+        place.inputs / "recommend" / "0",
+        env={"PYTHONPATH": path},
+        params={"candidate": "sequential-rules", "top_k": 5},
+    )
+
+    assert code == 0, errors

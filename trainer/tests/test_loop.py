@@ -1,0 +1,138 @@
+"""The loop in this process: parameters, order of data, and independence from its stretches."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import TINY, table
+
+from trainer import batches, order
+from trainer.config import TrainConfig
+from trainer.dataset import interactions
+from trainer.loop import TrainingLoop
+from trainer.split import p2_rolling
+
+
+@pytest.fixture(scope="module")
+def events():
+    made = table()
+    time_ms = made.column("timestamp").cast("int64")
+    made = made.set_column(2, "time_ms", time_ms)
+    return interactions(made.append_column("weight", [np.ones(made.num_rows, np.float32)]))
+
+
+def loop_of(events, **more):
+    config = TrainConfig(**{**TINY, **more})
+    fit = p2_rolling(events).fit
+    parts = [(fit, config.epochs)]
+    if config.refit_epochs:
+        parts.append((events, config.refit_epochs))
+    return TrainingLoop(config, parts)
+
+
+def run_to(loop, stop, stretch):
+    while loop.step < stop:
+        loop.advance(min(stretch, stop - loop.step))
+    return loop.digest()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 700])
+def test_order_is_a_permutation_and_differs_by_epoch(n):
+    half = jnp.uint32(order.half_bits(n))
+
+    first, second = (
+        np.asarray(
+            order.shuffled(jnp.arange(n), jnp.int32(n), half, order.key(7, jnp.int32(epoch)))
+        )
+        for epoch in (0, 1)
+    )
+
+    assert sorted(first.tolist()) == list(range(n))
+    assert sorted(second.tolist()) == list(range(n))
+    assert n < 16 or first.tolist() != second.tolist()
+
+
+def test_every_event_is_a_target_of_some_window(events):
+    cut = batches.windows(events, 6)
+
+    covered = {
+        at
+        for end, start in zip(cut.end, cut.start, strict=True)
+        for at in range(max(end - 5, start), end + 1)
+    }
+
+    assert covered == set(range(events.n_events))
+
+
+def test_a_batch_never_shows_a_target_in_its_input(events):
+    data = batches.phase(events, 6, 8, 0, 0, (events.n_events, 400))
+    for step in range(int(data.steps_per_epoch)):
+        batch = batches.batch_at(data, jnp.int32(step), 3, 8, 6)
+        history, target = np.asarray(batch.history), np.asarray(batch.target)
+        counted = np.asarray(batch.weight) > 0
+
+        # The input of a place is the target of the place before it.
+        inner = counted[:, 1:] & counted[:, :-1]
+        assert np.array_equal(history[:, 1:][inner], target[:, :-1][inner])
+
+
+def test_parameter_count_is_the_sum_of_its_parts(events):
+    loop = loop_of(events)
+    d, items, length = 8, events.n_items, 6
+
+    counted = sum(value.size for value in loop.weights()[0].values())
+
+    block = 2 * 2 * d + 3 * d * d + d * d + (d * 2 * d + 2 * d) + (2 * d * d + d)
+    assert counted == (items + 1) * d + length * d + block + 2 * d
+
+
+@pytest.mark.parametrize("model", ["sequential-two-tower", "two-tower-id"])
+def test_a_copied_state_goes_on_to_the_same_end_in_stretches_of_any_length(events, model):
+    loop = loop_of(events, model=model)
+    loop.compile()
+    first = loop.tensors()
+    end, losses = run_to(loop, loop.total, 7), loop.losses.copy()
+
+    for stop, stretch in ((1, 1), (loop.bounds[0] - 1, 3), (loop.bounds[0], 50)):
+        loop.restore(first, 0)
+        loop.evaluated = None
+        run_to(loop, stop, stretch)
+        copied = loop.tensors()
+        run_to(loop, loop.total, 5)
+        loop.losses[:] = 0
+        loop.restore(copied, stop)
+
+        assert run_to(loop, loop.total, stretch + 1) == end
+        assert np.array_equal(loop.losses, losses)
+
+
+def test_the_digest_covers_weights_optimizer_generators_and_step(events):
+    loop = loop_of(events)
+    before = loop.digest()
+    for kind in range(3):
+        kept = [list(values) for values in loop.state]
+        changed = [list(values) for values in loop.state]
+        changed[kind][0] = changed[kind][0] + 1
+        loop.state = tuple(changed)
+        assert loop.digest() != before
+        loop.state = tuple(kept)
+    assert loop.digest() == before
+
+    loop.step = 1
+
+    assert loop.digest() != before
+
+
+def test_first_weights_follow_from_the_seed(events):
+    assert loop_of(events).digest() == loop_of(events).digest()
+    assert loop_of(events).digest() != loop_of(events, seed=4).digest()
+
+
+@pytest.mark.parametrize("limit", [20_000, 5])
+def test_loss_falls_with_full_and_with_sampled_softmax(events, limit):
+    loop = loop_of(events, epochs=5, full_softmax_up_to=limit, negatives=64, learning_rate=0.02)
+
+    run_to(loop, loop.bounds[0], 50)
+
+    losses = loop.losses[: loop.bounds[0]]
+    assert np.isfinite(losses).all()
+    assert losses[-10:].mean() < 0.9 * losses[:10].mean()

@@ -1,0 +1,166 @@
+"""Real processes, real signals: whoever stops a training, it ends in the same state."""
+
+import json
+import random
+import shutil
+import signal
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import TINY, Place, table
+
+from trainer.checkpoint import steps_in
+
+# Steps short enough to be stopped between, and a checkpoint so often that a kill finds one.
+STEPS = {**TINY, "epochs": 60, "chunk_s": 0.001, "checkpoint_every_s": 0.05}
+DEADLINE_S = 60
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """JAX's own cache, so that each resumed process need not compile again."""
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    return {
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+def make(root, params):
+    made = Place(root, dict(params))
+    pq.write_table(table(), made.data / "interactions.parquet")
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The run that nobody stops, compiled by itself."""
+    made = make(tmp_path_factory.mktemp("undisturbed"), STEPS)
+    code, errors = made.run("train", made.root / "out")
+    assert code == 0, errors
+    return made
+
+
+def training(out):
+    return json.loads((out / "training.json").read_text())
+
+
+def wait_for_step(process, out, step, checkpoints=None):
+    """Polls until the run is past `step` (and has a checkpoint at or past it)."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        path = out / "metrics.jsonl"
+        lines = path.read_text().splitlines()[-2:-1] if path.exists() else []
+        there = lines and json.loads(lines[0])["step"] >= step
+        if there and (checkpoints is None or max(steps_in(checkpoints), default=0) >= step):
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"no step {step} within {DEADLINE_S} s")
+
+
+def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tmp_path, cache):
+    made = make(tmp_path, STEPS)
+    total = training(undisturbed.root / "out")["steps"]
+    # Random, but of a third each, so that they are reached in order; printed when it fails.
+    draws = [random.randrange(total * k // 4, total * (k + 1) // 4) for k in range(3)]
+    history, last_of_attempt = [], 0
+    for number, (how, step) in enumerate(zip(("TERM", "KILL", "TERM"), draws, strict=True)):
+        out = tmp_path / f"out-{number}"
+        process = made.start("train", out, env=cache)
+        if how == "TERM":
+            wait_for_step(process, out, step)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+            assert process.returncode == 143, (draws, how)
+            done = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+            # Nothing is lost: the checkpoint is of the last step that was done.
+            assert max(steps_in(made.checkpoints)) == done
+        else:
+            wait_for_step(process, out, step, made.checkpoints)
+            process.kill()
+            process.communicate(timeout=30)
+            assert process.returncode == -signal.SIGKILL
+        history.append(max(steps_in(made.checkpoints)))
+        assert history[-1] > last_of_attempt, draws
+        last_of_attempt = history[-1]
+
+    code, errors = made.run("train", tmp_path / "out", env=cache)
+
+    assert code == 0, errors
+    resumed, whole = training(tmp_path / "out"), training(undisturbed.root / "out")
+    assert resumed["resumed_from"] == history[-1], draws
+    assert resumed["digest"] == whole["digest"], draws
+    assert resumed["steps"] == whole["steps"] == total
+    assert whole["resumed_from"] is None
+    curves = [
+        json.loads((p / "curve.json").read_text())
+        for p in (tmp_path / "out", undisturbed.root / "out")
+    ]
+    assert curves[0]["points"] == curves[1]["points"]
+    assert curves[0]["resumed_from"] == history
+    first = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["step"] > history[-1]
+
+
+def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(
+    undisturbed, tmp_path, cache
+):
+    made = make(tmp_path, STEPS)
+    older, newest = sorted(steps_in(undisturbed.checkpoints))
+    for step in (older, newest):
+        shutil.copytree(undisturbed.checkpoints / str(step), made.checkpoints / str(step))
+    part = made.checkpoints / str(newest) / "part-00000.safetensors"
+    part.write_bytes(part.read_bytes()[:-9])
+
+    code, errors = made.run("train", tmp_path / "out", env=cache)
+
+    assert code == 0, errors
+    assert f"checkpoint {newest} is torn" in errors
+    after = training(tmp_path / "out")
+    assert after["resumed_from"] == older
+    assert after["repeated_steps"] == newest - older
+    assert after["digest"] == training(undisturbed.root / "out")["digest"]
+
+
+def test_sigusr1_checkpoints_and_training_goes_on(tmp_path, cache):
+    made = make(tmp_path, {**STEPS, "checkpoint_every_s": 3600})
+    out = tmp_path / "out"
+    process = made.start("train", out, env=cache)
+    wait_for_step(process, out, 10)
+    process.send_signal(signal.SIGUSR1)
+    deadline = time.monotonic() + DEADLINE_S
+    while not steps_in(made.checkpoints) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+    _, errors = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 0, errors
+    assert len(steps_in(made.checkpoints)) == 1
+
+
+def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path, cache):
+    code, errors = undisturbed.run(
+        "train", tmp_path / "out", params={**STEPS, "seed": 4}, env=cache
+    )
+
+    assert code == 64
+    failure = json.loads((tmp_path / "out" / "failure.json").read_text())
+    assert "must be of this run's configuration" in failure["reason"]
+    assert failure["reason"] in errors
+
+
+def test_the_switch_that_ignores_checkpoints_repeats_steps(undisturbed, tmp_path, cache):
+    made = make(tmp_path, STEPS)
+    newest = max(steps_in(undisturbed.checkpoints))
+    shutil.copytree(undisturbed.checkpoints / str(newest), made.checkpoints / str(newest))
+
+    code, errors = made.run(
+        "train", tmp_path / "out", env={**cache, "TRAINSPOT_TEST_IGNORE_CHECKPOINT": "1"}
+    )
+
+    assert code == 0, errors
+    after = training(tmp_path / "out")
+    assert after["resumed_from"] is None
+    assert after["repeated_steps"] == newest

@@ -1,0 +1,386 @@
+"""The stages after training, on one small trained run, and the shapes that others parse."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import TINY
+
+from trainer.atomic import sha256_of, write_json
+from trainer.config import CANDIDATES, EvaluateConfig, RecommendConfig
+from trainer.dataset import read_interactions
+from trainer.evaluate import evaluate
+from trainer.failure import BelowFloor, ConfigurationError, DataError
+from trainer.gather import gather
+from trainer.progress import Progress, curve
+from trainer.recommend import recommend
+from trainer.top_k import top_k
+
+ESTIMATE = {"mean", "low", "high"}
+METRICS = {"ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20"}
+
+
+def keys(path):
+    return set(json.loads(path.read_text()))
+
+
+def test_train_writes_what_the_agent_and_the_report_read(trained):
+    out = trained.inputs / "train"
+
+    assert keys(out / "progress.json") == {"step", "total", "rate", "stage", "detail", "at"}
+    assert {"resumed_from", "steps", "digest", "repeated_steps", "seconds"} <= keys(
+        out / "training.json"
+    )
+    assert keys(out / "curve.json") == {"points", "resumed_from"}
+    line = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"step", "epoch", "loss", "at"} <= set(line)
+    progress = json.loads((out / "progress.json").read_text())
+    training = json.loads((out / "training.json").read_text())
+    assert progress["step"] == progress["total"] == training["steps"]
+    assert set(training["stages"]) == {"import_s", "data_s", "compile_s", "train_s"}
+    assert {path.name for path in (out / "model").iterdir()} == {
+        "config.json",
+        "evaluated.safetensors",
+        "items.parquet",
+        "users.parquet",
+        "weights.safetensors",
+    }
+    card = (out / "model-card.md").read_text()
+    assert "events before the split, then all events" in card
+
+
+def test_parameters_are_echoed_next_to_the_model(trained):
+    about = json.loads((trained.inputs / "train" / "model" / "config.json").read_text())
+
+    assert {name: about["params"][name] for name in TINY} == TINY
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluate")
+    config = EvaluateConfig(p1_network_epochs=1)
+    evaluate(config, trained.data, trained.inputs, out, Progress(out, "evaluate"))
+    return json.loads((out / "metrics.json").read_text())
+
+
+def test_metrics_have_the_agreed_shape(evaluated):
+    assert set(evaluated) == {
+        "schema",
+        "dataset_fingerprint",
+        "gate_protocol",
+        "best",
+        "protocols",
+        "champion",
+    }
+    assert (evaluated["schema"], evaluated["gate_protocol"]) == (1, "p2_rolling")
+    assert evaluated["champion"] is None
+    assert set(evaluated["protocols"]) == {"p2_rolling", "p1"}
+    for protocol in evaluated["protocols"].values():
+        assert set(protocol) == {
+            "users",
+            "events",
+            "split_at",
+            "description",
+            "candidates",
+            "paired",
+            "segments",
+        }
+        assert set(protocol["candidates"]) == set(CANDIDATES)
+        for metrics in protocol["candidates"].values():
+            assert set(metrics) == METRICS | {"coverage", "popularity_lift"}
+            for name in METRICS:
+                assert set(metrics[name]) == ESTIMATE
+                assert metrics[name]["low"] <= metrics[name]["mean"] <= metrics[name]["high"]
+        for pair in protocol["paired"]:
+            assert set(pair) == {"candidate", "against", "metric"} | ESTIMATE
+        for segment in protocol["segments"]:
+            assert set(segment) == {"name", "users", "share", "candidates"}
+            assert set(segment["candidates"]["network"]) == {"ndcg_at_10"}
+
+
+def test_best_is_the_highest_and_is_paired_with_every_other(evaluated):
+    protocol = evaluated["protocols"]["p2_rolling"]
+    means = {name: c["ndcg_at_10"]["mean"] for name, c in protocol["candidates"].items()}
+    best = evaluated["best"]
+
+    assert means[best] == max(means.values())
+    against = [p for p in protocol["paired"] if p["candidate"] == best]
+    assert {p["against"] for p in against} == set(CANDIDATES) - {best}
+    for pair in against:
+        if pair["metric"] == "ndcg_at_10":
+            assert pair["mean"] == pytest.approx(means[best] - means[pair["against"]])
+    network = {p["against"] for p in protocol["paired"] if p["candidate"] == "network"}
+    assert network | {best} >= set(CANDIDATES[1:])
+
+
+def test_rules_find_the_order_that_is_in_the_data(evaluated):
+    candidates = evaluated["protocols"]["p2_rolling"]["candidates"]
+
+    assert (
+        candidates["sequential-rules"]["ndcg_at_10"]["low"]
+        > candidates["popularity"]["ndcg_at_10"]["high"]
+    )
+
+
+def with_champion(trained, root, config):
+    inputs = root / "in"
+    shutil.copytree(trained.inputs / "train", inputs / "train")
+    shutil.copytree(trained.inputs / "train", inputs / "champion")
+    out = root / "out"
+    out.mkdir()
+    return evaluate(config, trained.data, inputs, out, Progress(out, "evaluate"))
+
+
+def test_a_champion_network_is_scored_again_on_the_same_split(trained, tmp_path):
+    config = EvaluateConfig(champion_candidate="network", champion_run_id="tiny-1")
+
+    report = with_champion(trained, tmp_path, config)
+
+    champion = report["champion"]
+    network = report["protocols"]["p2_rolling"]["candidates"]["network"]
+    assert set(champion) == {
+        "run_id",
+        "candidate",
+        "ndcg_at_10",
+        "paired",
+        "relative_gain",
+        "coverage",
+        "popularity_lift",
+        "segments",
+    }
+    assert (champion["run_id"], champion["candidate"]) == ("tiny-1", "network")
+    # It is the very same network, so it must score the very same.
+    assert champion["ndcg_at_10"]["mean"] == network["ndcg_at_10"]["mean"]
+    best = report["protocols"]["p2_rolling"]["candidates"][report["best"]]["ndcg_at_10"]["mean"]
+    assert champion["paired"]["mean"] == pytest.approx(best - network["ndcg_at_10"]["mean"])
+    assert champion["relative_gain"] == pytest.approx(best / network["ndcg_at_10"]["mean"] - 1)
+    assert {"name", "users", "share", "champion", "challenger", "relative_change"} == set(
+        champion["segments"][0]
+    )
+
+
+def test_a_champion_of_nobody_is_refused(trained, tmp_path):
+    with pytest.raises(ConfigurationError, match="`champion_candidate` must be set"):
+        with_champion(trained, tmp_path, EvaluateConfig())
+
+
+def test_a_best_below_the_floor_is_78_and_still_leaves_its_metrics(trained, tmp_path):
+    config = EvaluateConfig(quality_floor=0.99)
+
+    with pytest.raises(BelowFloor, match="must be at least 0.99, received: "):
+        evaluate(config, trained.data, trained.inputs, tmp_path, Progress(tmp_path, "evaluate"))
+
+    assert (tmp_path / "metrics.json").exists()
+
+
+def shards_of(trained, root, candidate, shards, top_k=7):
+    """Recommends all shards into `root` as gather's input."""
+    for shard in range(shards):
+        out = root / "recommend" / str(shard)
+        out.mkdir(parents=True)
+        recommend(
+            RecommendConfig(candidate, top_k),
+            trained.data,
+            trained.inputs,
+            out,
+            shard,
+            shards,
+            Progress(out, "recommend"),
+        )
+
+
+def all_rows(root):
+    folders = sorted((root / "recommend").iterdir(), key=lambda path: int(path.name))
+    return pa.concat_tables(pq.read_table(path / "recommendations.parquet") for path in folders)
+
+
+def run_gather(trained, root, config=None):
+    out = root / "out"
+    out.mkdir(exist_ok=True)
+    return gather(config, trained.data, root, out, Progress(out, "gather"))
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_any_number_of_shards_gives_the_same_rows(trained, tmp_path, candidate):
+    shards_of(trained, tmp_path / "one", candidate, 1)
+    shards_of(trained, tmp_path / "three", candidate, 3)
+
+    one, three = all_rows(tmp_path / "one"), all_rows(tmp_path / "three")
+
+    assert one.equals(three)
+    result = run_gather(trained, tmp_path / "three", RecommendConfig(candidate, 7))
+    assert set(result) == {
+        "shards",
+        "users",
+        "rows",
+        "top_k",
+        "candidate",
+        "files",
+        "verified",
+    }
+    assert result["verified"] is True
+    assert [file["shard"] for file in result["files"]] == [0, 1, 2]
+    assert result["rows"] == result["users"] == one.num_rows
+
+
+def test_more_shards_than_users_are_still_all_there(trained, tmp_path):
+    shards_of(trained, tmp_path, "popularity", 45)
+
+    assert run_gather(trained, tmp_path)["rows"] == 40
+
+
+def test_a_row_is_as_long_as_what_is_left_when_that_is_less(trained, tmp_path):
+    shards_of(trained, tmp_path, "popularity", 1, top_k=1000)
+    events = read_interactions(trained.data)
+
+    for user, items in zip(range(events.n_users), all_rows(tmp_path).column("items"), strict=True):
+        had = set(events.item[events.offsets[user] : events.offsets[user + 1]].tolist())
+        assert len(items) == events.n_items - len(had)
+
+
+@pytest.fixture
+def good(trained, tmp_path):
+    """Two shards that gather accepts, for a test to spoil."""
+    shards_of(trained, tmp_path, "sequential-rules", 2)
+    run_gather(trained, tmp_path)
+    return tmp_path
+
+
+def refused(trained, root):
+    with pytest.raises(DataError) as caught:
+        run_gather(trained, root)
+    return caught.value.reason
+
+
+def rewrite(root, shard, change):
+    """Changes a shard's rows and makes its checksum right again."""
+    folder = root / "recommend" / str(shard)
+    path = folder / "recommendations.parquet"
+    rows = pq.read_table(path).to_pydict()
+    change(rows)
+    pq.write_table(pa.table(rows), path)
+    about = json.loads((folder / "shard.json").read_text())
+    write_json(
+        folder / "shard.json",
+        {**about, "sha256": sha256_of(path), "rows": len(rows["user_id"])},
+    )
+
+
+def test_a_missing_shard_is_named(trained, good):
+    shutil.rmtree(good / "recommend" / "1")
+
+    assert refused(trained, good) == "shard 1: is missing, of 2"
+
+
+def test_missing_rows_are_named(trained, good):
+    (good / "recommend" / "1" / "recommendations.parquet").unlink()
+
+    assert refused(trained, good) == "shard 1: `recommendations.parquet` is missing"
+
+
+def test_a_shard_twice_is_named(trained, good):
+    shutil.rmtree(good / "recommend" / "1")
+    shutil.copytree(good / "recommend" / "0", good / "recommend" / "1")
+
+    assert "shard 1: must be itself, received: shard 0" in refused(trained, good)
+
+
+def test_a_shard_too_many_is_named(trained, good):
+    shutil.copytree(good / "recommend" / "1", good / "recommend" / "2")
+
+    assert refused(trained, good).startswith("shard 2: must be itself")
+
+
+def test_changed_bytes_are_found(trained, good):
+    path = good / "recommend" / "1" / "recommendations.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+    assert refused(trained, good) == "shard 1: `recommendations.parquet` must match its checksum"
+
+
+def swap_first_items(rows):
+    rows["items"][0][0], rows["scores"][0] = rows["items"][0][1], rows["scores"][0]
+
+
+def raise_a_score(rows):
+    rows["scores"][2][3] = rows["scores"][2][0] + 1
+
+
+def drop_a_user(rows):
+    for column in rows.values():
+        column.pop()
+
+
+def drop_an_item(rows):
+    rows["items"][1].pop()
+    rows["scores"][1].pop()
+
+
+def foreign_item(rows):
+    rows["items"][0][0] = 10**9
+
+
+def other_user(rows):
+    rows["user_id"][0], rows["user_id"][1] = rows["user_id"][1], rows["user_id"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (swap_first_items, "has an item twice for one user"),
+        (raise_a_score, "has scores that rise within a row"),
+        (drop_a_user, "must have 20 rows, received: 19"),
+        (drop_an_item, "has not as many items as it must"),
+        (foreign_item, "has an item that is not in the dataset"),
+        (other_user, "must have the users of its range in order"),
+    ],
+)
+def test_wrong_rows_are_found_though_the_checksum_is_right(trained, good, change, reason):
+    rewrite(good, 1, change)
+
+    assert refused(trained, good).startswith("shard 1: ")
+    assert reason in refused(trained, good)
+
+
+def test_an_item_that_the_user_had_is_found(trained, good):
+    events = read_interactions(trained.data)
+    had = events.item_ids[int(events.item[events.offsets[20]])].as_py()
+
+    rewrite(good, 1, lambda rows: rows["items"][0].__setitem__(0, had))
+
+    assert "u020 had already" in refused(trained, good)
+
+
+def test_shards_of_another_candidate_than_asked_are_refused(trained, good):
+    with pytest.raises(DataError, match="`candidate` must be popularity in this run"):
+        run_gather(trained, good, RecommendConfig("popularity", 7))
+
+
+def test_top_k_breaks_ties_by_the_lower_item_and_hides_what_is_hidden():
+    scores = np.array([[1, 5, -2, 5, -np.inf, 0.0]], np.float32)
+
+    items, values = top_k(scores, 5)
+
+    assert items.tolist() == [[1, 3, 0, 5, 2]]
+    assert values.tolist() == [[5, 5, 1, 0, -2]]
+
+
+def test_top_k_agrees_with_a_full_sort():
+    scores = np.random.Generator(np.random.PCG64(2)).integers(-9, 9, (50, 80)).astype(np.float32)
+
+    items, _ = top_k(scores, 20)
+
+    assert np.array_equal(items, np.argsort(-scores, axis=1, kind="stable")[:, :20])
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end():
+    losses = np.arange(100_000, dtype=np.float32)
+
+    points = curve(losses, [7])["points"]
+
+    assert len(points) == 2000
+    assert points[-1]["step"] == 100_000
+    assert np.mean([point["loss"] for point in points]) == pytest.approx(losses.mean())

@@ -1,0 +1,230 @@
+"""Checkpoints on the local disk: written beside training, found again, never half.
+
+A checkpoint is a folder `<step>/` that appears by one rename when all of it is on disk: parts
+in safetensors, then `index.json` with their checksums. The agent ships such folders and may
+delete shipped ones; this module keeps the two newest and never talks to a store.
+"""
+
+import json
+import os
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from trainer.atomic import now_rfc3339, sha256_of
+from trainer.failure import ConfigurationError
+
+INDEX = "index.json"
+SCHEMA = 1
+# Small parts cost one request each; a part is closed once it is this large.
+PART_BYTES = 64 * 1024 * 1024
+KEPT = 2
+
+
+class Torn(Exception):
+    """A checkpoint that is incomplete or does not match its checksums."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a checkpoint belongs to; one of another origin is refused, never adapted."""
+
+    model: str
+    dataset_fingerprint: str
+    config_digest: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state read back."""
+
+    step: int
+    tensors: dict[str, np.ndarray]
+    resumed_from: list[int] = field(default_factory=list)
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The steps of the complete-looking folders, newest first."""
+    if not folder.is_dir():
+        return []
+    names = [path.name for path in folder.iterdir() if path.is_dir()]
+    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Clears what an earlier attempt was writing when it died."""
+    for path in folder.glob("*.partial"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write(
+    folder: Path,
+    step: int,
+    tensors: dict[str, np.ndarray],
+    origin: Origin,
+    extra: dict[str, Any],
+) -> Path:
+    """Writes one checkpoint completely, then lets it appear, then prunes the older ones."""
+    partial = folder / f"{step}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    parts = []
+    for number, names in enumerate(cut_into_parts(tensors)):
+        path = partial / f"part-{number:05d}.safetensors"
+        # `ascontiguousarray` would turn a scalar, such as the optimizer's counter, into a list.
+        save_file({name: np.asarray(tensors[name], order="C") for name in names}, path)
+        sync(path)
+        parts.append(
+            {
+                "file": path.name,
+                "bytes": path.stat().st_size,
+                "sha256": sha256_of(path),
+                "tensors": names,
+            }
+        )
+    index = {
+        "schema": SCHEMA,
+        "step": step,
+        "model": origin.model,
+        "dataset_fingerprint": origin.dataset_fingerprint,
+        "config_digest": origin.config_digest,
+        "seed": origin.seed,
+        "written_at": now_rfc3339(),
+        **extra,
+        "parts": parts,
+    }
+    (partial / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+    sync(partial / INDEX)
+    sync(partial)
+    final = folder / str(step)
+    # Only a torn folder of an earlier attempt can be in the way: a valid one was resumed from.
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    sync(folder)
+    for old in steps_in(folder)[KEPT:]:
+        shutil.rmtree(folder / str(old), ignore_errors=True)
+    return final
+
+
+def cut_into_parts(tensors: dict[str, np.ndarray]) -> list[list[str]]:
+    """Names of tensors by part, in a fixed order."""
+    parts: list[list[str]] = [[]]
+    size = 0
+    for name in sorted(tensors):
+        if size >= PART_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(name)
+        size += tensors[name].nbytes
+    return parts
+
+
+def sync(path: Path) -> None:
+    """Makes a file or folder survive the host."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def newest(folder: Path, origin: Origin) -> tuple[Checkpoint | None, list[str]]:
+    """The newest valid checkpoint, and why newer ones were passed over."""
+    passed_over = []
+    for step in steps_in(folder):
+        try:
+            return read(folder / str(step), step, origin), passed_over
+        except Torn as torn:
+            passed_over.append(f"checkpoint {step} is torn: {torn}")
+    return None, passed_over
+
+
+def read(path: Path, step: int, origin: Origin) -> Checkpoint:
+    """Reads and verifies one checkpoint; one of another run's making is refused."""
+    try:
+        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        parts, written_step = index["parts"], index["step"]
+        found = {
+            "model": index["model"],
+            "dataset": index["dataset_fingerprint"],
+            "configuration": index["config_digest"],
+            "seed": index["seed"],
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Torn(f"`{INDEX}` cannot be read ({error})") from error
+    if index.get("schema") != SCHEMA:
+        raise ConfigurationError(
+            f"checkpoint {step} must have schema {SCHEMA}, received: {index.get('schema')}"
+        )
+    if written_step != step:
+        raise Torn(f"`{INDEX}` speaks of step {written_step}")
+    wanted = {
+        "model": origin.model,
+        "dataset": origin.dataset_fingerprint,
+        "configuration": origin.config_digest,
+        "seed": origin.seed,
+    }
+    for what, value in wanted.items():
+        if found[what] != value:
+            raise ConfigurationError(
+                f"checkpoint {step} must be of this run's {what} ({value}), "
+                f"received: {found[what]}",
+                "a checkpoint of another dataset, configuration or model is never resumed; "
+                "start a new run",
+            )
+    tensors: dict[str, np.ndarray] = {}
+    for part in parts:
+        file = path / part["file"]
+        try:
+            if sha256_of(file) != part["sha256"]:
+                raise Torn(f"`{part['file']}` does not match its checksum")
+            tensors.update(load_file(file))
+        except (OSError, SafetensorError) as error:
+            raise Torn(f"`{part['file']}` cannot be read ({error})") from error
+    return Checkpoint(step, tensors, [int(value) for value in index.get("resumed_from", [])])
+
+
+class Writer:
+    """Writes checkpoints on a thread of its own; never two at once."""
+
+    def __init__(self, folder: Path, origin: Origin, resumed_from: list[int]) -> None:
+        self.folder, self.origin, self.resumed_from = folder, origin, resumed_from
+        self.thread: threading.Thread | None = None
+        self.error: BaseException | None = None
+        self.last_step: int | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last checkpoint is still being written."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def start(self, step: int, tensors: dict[str, np.ndarray], extra: dict[str, Any]) -> None:
+        """Begins a checkpoint; waits for the one before, and raises what made that one fail."""
+        self.finish()
+        extra = {"resumed_from": self.resumed_from, **extra}
+
+        def work() -> None:
+            try:
+                write(self.folder, step, tensors, self.origin, extra)
+            except BaseException as error:
+                self.error = error
+
+        self.last_step = step
+        self.thread = threading.Thread(target=work, name="checkpoint")
+        self.thread.start()
+
+    def finish(self) -> None:
+        """Waits until the last checkpoint is complete."""
+        if self.thread is not None:
+            self.thread.join()
+            self.thread = None
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise RuntimeError(f"checkpoint {self.last_step} could not be written") from error

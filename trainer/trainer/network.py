@@ -1,0 +1,167 @@
+"""The networks, as Keras layers used only through the stateless API.
+
+Item 0 is padding; item i of the dataset is row i + 1 of the table, which both reads the history
+and scores the items (tied). Importing this module imports Keras and JAX: seconds that verbs
+without a network must not pay.
+"""
+
+import jax
+import keras
+import numpy as np
+from keras import ops
+
+from trainer.config import TrainConfig
+
+MASKED = -1e9
+TABLE_STDDEV = 0.05
+
+
+def blank_table(rows: int, dim: int, name: str) -> keras.layers.Embedding:
+    """An embedding of zeros; see `first_weights`."""
+    return keras.layers.Embedding(rows, dim, embeddings_initializer="zeros", name=name)
+
+
+class CausalBlock(keras.layers.Layer):
+    """Attention over what came before, then a feed-forward layer; both residual, norm first."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        self.dim, self.heads = dim, heads
+        self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-6, name="norm_1")
+        self.norm_2 = keras.layers.LayerNormalization(epsilon=1e-6, name="norm_2")
+        self.qkv = keras.layers.Dense(
+            3 * dim, use_bias=False, kernel_initializer="zeros", name="qkv"
+        )
+        self.mix = keras.layers.Dense(dim, use_bias=False, kernel_initializer="zeros", name="mix")
+        self.widen = keras.layers.Dense(
+            2 * dim, activation="gelu", kernel_initializer="zeros", name="widen"
+        )
+        self.narrow = keras.layers.Dense(dim, kernel_initializer="zeros", name="narrow")
+        self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
+
+    def build(self, shape: tuple) -> None:
+        for layer in (self.norm_1, self.norm_2, self.qkv, self.mix, self.widen):
+            layer.build(shape)
+        self.narrow.build((*shape[:-1], 2 * self.dim))
+        self.dropout.build(shape)
+        self.built = True
+
+    def call(self, x: jax.Array, bias: jax.Array, training: bool = False) -> jax.Array:
+        batch, length, size = x.shape[0], x.shape[1], self.dim // self.heads
+        qkv = ops.reshape(self.qkv(self.norm_1(x)), (batch, length, 3, self.heads, size))
+        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        logits = ops.einsum("bqhs,bkhs->bhqk", q, k) / size**0.5 + bias
+        mixed = ops.einsum("bhqk,bkhs->bqhs", ops.softmax(logits), v)
+        mixed = self.mix(ops.reshape(mixed, (batch, length, self.dim)))
+        x = x + self.dropout(mixed, training=training)
+        return x + self.dropout(self.narrow(self.widen(self.norm_2(x))), training=training)
+
+
+class SequentialTwoTower(keras.Model):
+    """User tower: a causal transformer over the history. Item tower: the embedding table."""
+
+    reads_history = True
+
+    def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
+        super().__init__(name="sequential_two_tower")
+        self.length, self.dim = config.max_len, config.dim
+        self.items = blank_table(n_items + 1, config.dim, "items")
+        self.places = blank_table(config.max_len, config.dim, "places")
+        self.dropout = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")
+        self.blocks = [
+            CausalBlock(config.dim, config.heads, config.dropout, config.seed + 1 + i, f"block_{i}")
+            for i in range(config.layers)
+        ]
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
+
+    def build(self, shape: tuple) -> None:
+        inner = (None, self.length, self.dim)
+        self.items.build(shape)
+        self.places.build((self.length,))
+        for layer in (self.dropout, *self.blocks, self.norm):
+            layer.build(inner)
+        self.built = True
+
+    def call(self, history: jax.Array, user: jax.Array, training: bool = False) -> jax.Array:
+        """A vector for each place of each history: the user just after that event."""
+        places = ops.arange(self.length)
+        # A padded place sees itself, so that a row never softmaxes over nothing: the last of
+        # them is where an empty history ends, and learns what people start with.
+        visible = (places[None, :] <= places[:, None])[None] & (
+            (history > 0)[:, None, :] | ops.equal(places[None, :], places[:, None])[None]
+        )
+        bias = ops.where(visible, 0.0, MASKED)[:, None]
+        x = self.items(history) + self.places(places)[None]
+        x = self.dropout(x, training=training)
+        for block in self.blocks:
+            x = block(x, bias, training=training)
+        return self.norm(x)
+
+    def item_bias(self) -> jax.Array:
+        """The sequential model needs none: its vectors carry what everybody likes."""
+        return ops.zeros((1,))
+
+
+class TwoTowerId(keras.Model):
+    """The cheap variant: one vector a user, one an item, and a bias for what everybody likes.
+
+    A user it was not fitted on gets a zero vector, that is, the biases alone.
+    """
+
+    reads_history = False
+
+    def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
+        super().__init__(name="two_tower_id")
+        self.n_users = n_users
+        self.items = blank_table(n_items + 1, config.dim, "items")
+        self.users = blank_table(n_users, config.dim, "users")
+        self.bias = blank_table(n_items + 1, 1, "bias")
+
+    def build(self, shape: tuple) -> None:
+        for layer in (self.items, self.users, self.bias):
+            layer.build((None,))
+        self.built = True
+
+    def call(self, history: jax.Array, user: jax.Array, training: bool = False) -> jax.Array:
+        known = (user >= 0)[:, None, None]
+        return ops.where(known, self.users(ops.maximum(user, 0))[:, None, :], 0.0)
+
+    def item_bias(self) -> jax.Array:
+        return self.bias(ops.arange(self.bias.input_dim))[:, 0]
+
+
+MODELS = {"sequential-two-tower": SequentialTwoTower, "two-tower-id": TwoTowerId}
+
+
+def window_length(config: TrainConfig) -> int:
+    """How many places a training sample has: the id model looks at one event at a time."""
+    return config.max_len if MODELS[config.model].reads_history else 1
+
+
+def build(config: TrainConfig, n_users: int, n_items: int) -> keras.Model:
+    """The model with its variables made, blank: their values are loaded or `first_weights`."""
+    model = MODELS[config.model](config, n_users, n_items)
+    model.build((None, window_length(config)))
+    return model
+
+
+def first_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
+    """What training starts from, a function of the seed alone: small normal tables, Glorot
+    kernels, and what Keras chose for the rest.
+
+    Drawn by NumPy, since Keras's own initializers are compiled one by one when they first run:
+    three seconds of every start, a resumed one too, which throws the values away.
+    """
+    values = []
+    for number, variable in enumerate(model.trainable_variables):
+        generator = np.random.Generator(np.random.PCG64([seed, number]))
+        shape = variable.shape
+        if variable.name == "embeddings":
+            value = TABLE_STDDEV * generator.standard_normal(shape, np.float32)
+        elif variable.name == "kernel":
+            limit = (6.0 / sum(shape)) ** 0.5
+            value = generator.uniform(-limit, limit, shape)
+        else:
+            value = np.asarray(variable.value)
+        values.append(np.asarray(value, np.float32))
+    return values

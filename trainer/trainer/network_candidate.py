@@ -1,0 +1,94 @@
+"""The trained network as a candidate: scores all items for histories, whoever trained it.
+
+Batches always have the same shape, and a last short one is padded, so one compiled program
+serves all of them.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from trainer import network
+from trainer.config import TrainConfig
+
+BATCH = 256
+
+
+class NetworkCandidate:
+    """Scores in the item order of the dataset at hand, which need not be the training one."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        weights: list[np.ndarray],
+        fitted: np.ndarray,
+        item_rows: np.ndarray,
+        user_rows: np.ndarray,
+        n_model_users: int,
+    ) -> None:
+        """`fitted[i]` says whether the model's item i was in its training data; `item_rows[j]`
+        is the model's item for the dataset's item j, or -1; `user_rows` likewise."""
+        self.length = network.window_length(config)
+        self.model = network.build(config, n_model_users, len(fitted))
+        self.weights = [jnp.asarray(value) for value in weights]
+        self.other = [variable.value for variable in self.model.non_trainable_variables]
+        self.fitted, self.item_rows, self.user_rows = fitted, item_rows, user_rows
+        self.known = (item_rows >= 0) & np.where(
+            item_rows >= 0, fitted[np.maximum(item_rows, 0)], False
+        )
+        self.program = jax.jit(partial(score, self.model))
+
+    def scores(
+        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
+    ) -> np.ndarray:
+        """One row of scores for each history."""
+        rows = np.empty((len(start), len(self.item_rows)), np.float32)
+        for first in range(0, len(start), BATCH):
+            last = min(first + BATCH, len(start))
+            rows[first:last] = self.batch(
+                item, start[first:last], end[first:last], user[first:last]
+            )[: last - first]
+        return rows
+
+    def batch(
+        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
+    ) -> np.ndarray:
+        """Scores of up to `BATCH` histories, padded to `BATCH` rows."""
+        places = end[:, None] - self.length + np.arange(self.length)[None, :]
+        rows = self.item_rows[item[np.maximum(places, 0)]]
+        usable = (places >= start[:, None]) & (rows >= 0)
+        usable &= self.fitted[np.maximum(rows, 0)]
+        history = np.zeros((BATCH, self.length), np.int32)
+        history[: len(start)] = packed(np.where(usable, rows + 1, 0))
+        users = np.full(BATCH, -1, np.int32)
+        users[: len(start)] = self.user_rows[user]
+        all_scores = np.asarray(self.program(self.weights, self.other, history, users))
+        chosen = all_scores[:, np.maximum(self.item_rows, 0)]
+        # What the model was not fitted on has a random vector: it goes below all that is known,
+        # in a tie, where a mid-rank gives it no luck.
+        floor = np.min(chosen, axis=1, keepdims=True, where=self.known, initial=np.inf) - 1.0
+        return np.where(self.known, chosen, np.where(np.isfinite(floor), floor, 0.0))
+
+
+def packed(history: np.ndarray) -> np.ndarray:
+    """Moves items to the right over the gaps that unknown items leave."""
+    order = np.argsort(history > 0, axis=1, kind="stable")
+    return np.take_along_axis(history, order, axis=1)
+
+
+def score(
+    model: keras.Model, weights: list, other: list, history: jax.Array, user: jax.Array
+) -> jax.Array:
+    """All item scores for the last place of each history."""
+    pairs = [
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, other, strict=True),
+    ]
+    with keras.StatelessScope(state_mapping=pairs):
+        vector = model(history, user, training=False)[:, -1]
+        table = model.items.embeddings.value
+        bias = jnp.broadcast_to(model.item_bias(), table.shape[:1])
+    return vector @ table[1:].T + bias[1:]

@@ -1,0 +1,111 @@
+"""The recommend stage: the best unseen items of each user of one shard.
+
+A shard is a contiguous range of the sorted users. Users are scored in blocks that lie on a grid
+over all users, not over the shard, so every user is computed in the same company and place
+whatever the number of shards: N shards give the rows of one, bit by bit.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainer import candidates, model_files
+from trainer.atomic import sha256_of, write_json, write_with
+from trainer.config import RecommendConfig
+from trainer.dataset import Interactions, read_interactions
+from trainer.metrics import Candidate, hide_seen
+from trainer.progress import Progress
+from trainer.top_k import top_k
+
+ROWS, SHARD = "recommendations.parquet", "shard.json"
+BLOCK_USERS = 256
+
+
+def shard_range(n_users: int, shard: int, shards: int) -> tuple[int, int]:
+    """The users of a shard, as even as whole users allow."""
+    return n_users * shard // shards, n_users * (shard + 1) // shards
+
+
+def recommend(
+    config: RecommendConfig,
+    data_dir: Path,
+    input_dir: Path,
+    out_dir: Path,
+    shard: int,
+    shards: int,
+    progress: Progress,
+    drop_rows: bool = False,
+) -> dict[str, Any]:
+    """Writes the rows of one shard and what `gather` needs to verify them."""
+    progress.say("reading data")
+    events = read_interactions(data_dir)
+    serving = candidates.candidate(
+        config.candidate, events, events, input_dir / "train" / "model", model_files.SERVED
+    )
+    first, last = shard_range(events.n_users, shard, shards)
+    lengths, items, scores = [], [], []
+    for block in range(first // BLOCK_USERS, -(-last // BLOCK_USERS) if last > first else 0):
+        progress.tick(max(block * BLOCK_USERS - first, 0), last - first, config.candidate)
+        low = block * BLOCK_USERS
+        counted, best, values = block_rows(serving, events, low, config.top_k, (first, last))
+        lengths.append(counted)
+        items.append(best)
+        scores.append(values)
+    table = rows_table(events, first, last, lengths, items, scores)
+    path = out_dir / ROWS
+    write_with(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
+    about = {
+        "shard": shard,
+        "shards": shards,
+        "users": last - first,
+        "rows": table.num_rows,
+        "sha256": sha256_of(path),
+        "top_k": config.top_k,
+        "candidate": config.candidate,
+        "dataset_fingerprint": events.fingerprint,
+    }
+    if drop_rows:
+        path.unlink()
+    write_json(out_dir / SHARD, about)
+    progress.say("done", last - first, last - first)
+    return about
+
+
+def block_rows(
+    serving: Candidate, events: Interactions, low: int, k: int, wanted: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lengths, items and scores of the wanted users of one whole block."""
+    users = np.arange(low, min(low + BLOCK_USERS, events.n_users))
+    start, end = events.offsets[users], events.offsets[users + 1]
+    scores = serving.scores(events.item, start, end, users)
+    hide_seen(scores, events.item, start, end)
+    best, values = top_k(scores, k)
+    mine = (users >= wanted[0]) & (users < wanted[1])
+    best, values = best[mine], values[mine]
+    visible = np.isfinite(values)
+    return visible.sum(axis=1), best[visible], values[visible]
+
+
+def rows_table(
+    events: Interactions,
+    first: int,
+    last: int,
+    lengths: list[np.ndarray],
+    items: list[np.ndarray],
+    scores: list[np.ndarray],
+) -> pa.Table:
+    """One row for each user, items and scores as lists."""
+    none = np.zeros(0, np.int64)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([none, *lengths]))]).astype(np.int32)
+    chosen = events.item_ids.take(pa.array(np.concatenate([none, *items])))
+    values = pa.array(np.concatenate([none.astype(np.float32), *scores]).astype(np.float32))
+    return pa.table(
+        {
+            "user_id": events.user_ids.slice(first, last - first),
+            "items": pa.ListArray.from_arrays(pa.array(offsets), chosen),
+            "scores": pa.ListArray.from_arrays(pa.array(offsets), values),
+        }
+    )

@@ -90,13 +90,18 @@ impl Account {
                 hint: String::new(),
             },
         };
-        self.failure =
-            Some(Failure { reason: masked(&failure.reason), hint: masked(&failure.hint) });
+        self.failure = Some(Failure {
+            reason: masked(&failure.reason),
+            hint: masked(&failure.hint),
+        });
     }
 
     /// The record while the attempt is at work.
     pub(crate) fn running(&self, now: Timestamp, log_tail: Vec<String>) -> AttemptRecord {
-        AttemptRecord { log_tail, ..self.record(now, AttemptOutcome::Running, None, None) }
+        AttemptRecord {
+            log_tail,
+            ..self.record(now, AttemptOutcome::Running, None, None)
+        }
     }
 
     /// The record of the end.
@@ -137,12 +142,17 @@ impl Account {
             program_exit_code,
             program_signal,
             notice_at: self.heard.notice.map(|(_, at)| at),
-            notice: self.heard.notice.map(|(notice, _)| notice.as_str().to_owned()),
+            notice: self
+                .heard
+                .notice
+                .map(|(notice, _)| notice.as_str().to_owned()),
             resumed_from: self.resumed_from,
             published_step: self.published_step,
             last_step: self.progress.as_ref().map(|progress| progress.step),
             last_rate: self.progress.as_ref().map(|progress| progress.rate),
-            fetch_s: self.fetched_at.map(|at| between(self.started_at, at).as_secs_f64()),
+            fetch_s: self
+                .fetched_at
+                .map(|at| between(self.started_at, at).as_secs_f64()),
             out_of_memory: self.oom_kills.rose(),
             failure: self.failure.clone(),
             error: error.map(masked),

@@ -21,9 +21,7 @@ pub struct Assignment {
 
 impl Assignment {
     /// Parses the variables that `variable` looks up.
-    pub fn from_variables(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, AgentError> {
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, AgentError> {
         let need = |name: &str| {
             variable(name)
                 .filter(|value| !value.is_empty())
@@ -76,7 +74,9 @@ fn job_id(text: &str) -> Result<(String, Option<u32>), AgentError> {
 
 fn number(name: &str, text: &str) -> Result<u32, AgentError> {
     text.parse().map_err(|_| {
-        AgentError::Configuration(format!("`{name}` must hold a whole number, received: `{text}`"))
+        AgentError::Configuration(format!(
+            "`{name}` must hold a whole number, received: `{text}`"
+        ))
     })
 }
 
@@ -111,8 +111,12 @@ mod tests {
 
     #[test]
     fn a_plain_job_has_no_index() {
-        let assignment = parse(&[JOB, ("AWS_BATCH_JOB_ID", "abc"), ("AWS_BATCH_JOB_ATTEMPT", "1")])
-            .expect("Batch's own variables parse");
+        let assignment = parse(&[
+            JOB,
+            ("AWS_BATCH_JOB_ID", "abc"),
+            ("AWS_BATCH_JOB_ATTEMPT", "1"),
+        ])
+        .expect("Batch's own variables parse");
 
         assert_eq!(assignment.array_index, None);
     }
@@ -123,8 +127,14 @@ mod tests {
         let attempt = ("AWS_BATCH_JOB_ATTEMPT", "1");
         let cases: [(&[(&str, &str)], &str); 7] = [
             (&[id, attempt], "`TRAINSPOT_JOB`"),
-            (&[("TRAINSPOT_JOB", "https://x/y"), id, attempt], "https://x/y"),
-            (&[("TRAINSPOT_JOB", "s3://bucket-only"), id, attempt], "s3://bucket-only"),
+            (
+                &[("TRAINSPOT_JOB", "https://x/y"), id, attempt],
+                "https://x/y",
+            ),
+            (
+                &[("TRAINSPOT_JOB", "s3://bucket-only"), id, attempt],
+                "s3://bucket-only",
+            ),
             (&[JOB, attempt], "`AWS_BATCH_JOB_ID`"),
             (&[JOB, ("AWS_BATCH_JOB_ID", "abc:x"), attempt], "`x`"),
             (&[JOB, id], "`AWS_BATCH_JOB_ATTEMPT`"),
@@ -133,7 +143,10 @@ mod tests {
         for (variables, named) in cases {
             let error = parse(variables).expect_err("a wrong environment is refused");
 
-            assert!(error.to_string().contains(named), "{error} does not name {named}");
+            assert!(
+                error.to_string().contains(named),
+                "{error} does not name {named}"
+            );
             assert_eq!(crate::exit_code::of_error(&error), 64);
         }
     }

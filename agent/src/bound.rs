@@ -22,7 +22,12 @@ pub fn become_program(agent: &str, command: &[String]) -> u8 {
         tracing::warn!("a killed agent will leave the program alone: {error}");
     }
     // It may have died before the wish was there.
-    if getppid().map(Pid::as_raw_pid).map(|id| id.to_string()).as_deref() != Some(agent) {
+    if getppid()
+        .map(Pid::as_raw_pid)
+        .map(|id| id.to_string())
+        .as_deref()
+        != Some(agent)
+    {
         tracing::warn!("the agent is gone; `{program}` is not started");
         return NOT_EXECUTABLE;
     }
@@ -33,5 +38,9 @@ pub fn become_program(agent: &str, command: &[String]) -> u8 {
 
 /// What a shell would end with.
 pub(crate) fn code_of(error: &io::Error) -> u8 {
-    if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }
+    if error.kind() == io::ErrorKind::NotFound {
+        NOT_FOUND
+    } else {
+        NOT_EXECUTABLE
+    }
 }

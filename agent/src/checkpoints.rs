@@ -32,7 +32,9 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// With what lies there before the program begins: nothing of it is news.
     pub(crate) fn before_program(folder: &Path) -> Result<Self, AgentError> {
-        Ok(Self { dealt_with: finished(folder)?.into() })
+        Ok(Self {
+            dealt_with: finished(folder)?.into(),
+        })
     }
 
     /// The newest one that is news. A program that went back to an earlier step is believed: it
@@ -91,7 +93,9 @@ fn finished(folder: &Path) -> Result<Vec<Finished>, AgentError> {
 
 /// Digits only: `40.partial`, `40.restoring` and `tmp` are not finished.
 fn step_of(name: &str) -> Option<u64> {
-    name.bytes().all(|b| b.is_ascii_digit()).then(|| name.parse().ok())?
+    name.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| name.parse().ok())?
 }
 
 #[cfg(test)]
@@ -109,7 +113,13 @@ mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(folder)
             .expect("it is there")
-            .map(|entry| entry.expect("it is readable").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("it is readable")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort();
         names
@@ -156,14 +166,22 @@ mod tests {
     fn two_are_kept_and_newer_ones_are_never_touched() {
         let folder = folder_with(&["1", "2", "3", "4"]);
         let mut shelf = Shelf::default();
-        let four = shelf.newest(folder.path()).expect("it is readable").expect("four is there");
+        let four = shelf
+            .newest(folder.path())
+            .expect("it is readable")
+            .expect("four is there");
         fs::create_dir(folder.path().join("5")).expect("it is writable");
 
-        shelf.shipped(folder.path(), four).expect("old ones can be removed");
+        shelf
+            .shipped(folder.path(), four)
+            .expect("old ones can be removed");
 
         assert_eq!(names(folder.path()), ["3", "4", "5"]);
         assert_eq!(
-            shelf.newest(folder.path()).expect("it is readable").map(|one| one.step),
+            shelf
+                .newest(folder.path())
+                .expect("it is readable")
+                .map(|one| one.step),
             Some(5)
         );
     }

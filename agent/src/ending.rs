@@ -17,11 +17,19 @@ pub(crate) struct Ending {
 
 impl Ending {
     pub(crate) fn of(outcome: AttemptOutcome, exit_code: u8) -> Self {
-        Self { outcome, exit_code, error: None }
+        Self {
+            outcome,
+            exit_code,
+            error: None,
+        }
     }
 
     pub(crate) fn failed(exit_code: u8, error: impl Into<String>) -> Self {
-        Self { outcome: AttemptOutcome::Failed, exit_code, error: Some(error.into()) }
+        Self {
+            outcome: AttemptOutcome::Failed,
+            exit_code,
+            error: Some(error.into()),
+        }
     }
 
     pub(crate) fn of_error(error: &AgentError) -> Self {
@@ -38,9 +46,15 @@ impl Ending {
 
     pub(crate) fn preempted(is_published: bool) -> Self {
         if is_published {
-            Self::of(AttemptOutcome::PreemptedPublished, exit_code::PREEMPTED_PUBLISHED)
+            Self::of(
+                AttemptOutcome::PreemptedPublished,
+                exit_code::PREEMPTED_PUBLISHED,
+            )
         } else {
-            Self::of(AttemptOutcome::PreemptedUnpublished, exit_code::PREEMPTED_UNPUBLISHED)
+            Self::of(
+                AttemptOutcome::PreemptedUnpublished,
+                exit_code::PREEMPTED_UNPUBLISHED,
+            )
         }
     }
 }

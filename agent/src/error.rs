@@ -48,12 +48,18 @@ impl From<CasError> for AgentError {
 impl AgentError {
     /// Doing `verb` to the local `path` failed.
     pub(crate) fn local(verb: &str, path: &Path, source: io::Error) -> Self {
-        Self::Local { what: format!("{verb} `{}`", path.display()), source }
+        Self::Local {
+            what: format!("{verb} `{}`", path.display()),
+            source,
+        }
     }
 
     /// Whether trying again may help.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Unreachable { .. }) | Self::Contended(_))
+        matches!(
+            self,
+            Self::Store(StoreError::Unreachable { .. }) | Self::Contended(_)
+        )
     }
 
     /// Whether a local file was not there: the program deletes its own old checkpoints.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use trainspot_edge::store::StoreError;
-use trainspot_edge::{Store, World};
+use trainspot_edge::{Store, World, cas};
 use trainspot_shared::dataset::{Dataset, DatasetObject};
 use trainspot_shared::digest::sha256_hex;
+use trainspot_shared::identity::{RunId, Stage};
 use trainspot_shared::job::{Input, JobDocument, Pinned};
+use trainspot_shared::layout;
+use trainspot_shared::stage_head::StageHead;
 
 use crate::error::AgentError;
 use crate::file_set::{self, AT_ONCE, FetchFailed};
@@ -34,7 +37,10 @@ pub(crate) async fn job(
     let job: JobDocument = serde_json::from_slice(&fetched.body)
         .map_err(|error| wrong(format!("cannot be read: {error}")))?;
     if job.schema > JOB_SCHEMA {
-        return Err(wrong(format!("has schema {}, and this agent knows {JOB_SCHEMA}", job.schema)));
+        return Err(wrong(format!(
+            "has schema {}, and this agent knows {JOB_SCHEMA}",
+            job.schema
+        )));
     }
     Ok(job)
 }
@@ -86,7 +92,11 @@ pub(crate) async fn dataset(
         .buffer_unordered(AT_ONCE)
         .try_collect::<Vec<()>>()
         .await?;
-    tracing::info!("fetched {} data objects, {} bytes", dataset.objects.len(), dataset.size_bytes());
+    tracing::info!(
+        "fetched {} data objects, {} bytes",
+        dataset.objects.len(),
+        dataset.size_bytes()
+    );
     Ok(())
 }
 
@@ -108,25 +118,78 @@ fn place_of(
         })
 }
 
-/// Fetches an earlier stage's output into `<folder>/<name>/`.
+/// Fetches an earlier stage's output into `<folder>/<name>/`; of a fan-out, every shard's into
+/// `<folder>/<name>/<shard>/`.
 pub(crate) async fn input(
     store: &impl Store,
     world: &impl World,
     patience: Duration,
-    bucket: &str,
+    (bucket, run): (&str, &RunId),
     input: &Input,
     folder: &Path,
 ) -> Result<(), AgentError> {
     let place = relative_path::below(folder, &input.name).ok_or_else(|| {
         AgentError::Configuration(format!("input `{}` is no name of a folder", input.name))
     })?;
-    let sha256 = Some(input.manifest_sha256.as_str());
-    let from = (bucket, input.prefix.as_str());
-    match file_set::fetch(store, world, patience, from, sha256, &place).await {
+    let place = place.as_path();
+    let Some(shards) = input.shards else {
+        let sha256 = input.manifest_sha256.as_str();
+        let from = (bucket, input.prefix.as_str(), sha256);
+        return set(store, world, patience, &input.name, from, place).await;
+    };
+    let stage: Stage = input.name.parse().map_err(|_| {
+        AgentError::Configuration(format!("input `{}` has shards and is no stage", input.name))
+    })?;
+    stream::iter(0..shards)
+        .map(|shard| async move {
+            let name = format!("{stage}/{shard}");
+            let key = layout::stage_head(run, stage, Some(shard));
+            let read = || cas::read::<StageHead>(store, bucket, &key);
+            let head = patiently(world, patience, read).await?;
+            let output = head.and_then(|head| head.document.output).ok_or_else(|| {
+                AgentError::BadData(format!("input `{name}` was never published"))
+            })?;
+            let from = (
+                bucket,
+                output.prefix.as_str(),
+                output.manifest_sha256.as_str(),
+            );
+            set(
+                store,
+                world,
+                patience,
+                &name,
+                from,
+                &place.join(shard.to_string()),
+            )
+            .await
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    tracing::info!("fetched {shards} shards of `{}`", input.name);
+    Ok(())
+}
+
+async fn set(
+    store: &impl Store,
+    world: &impl World,
+    patience: Duration,
+    name: &str,
+    (bucket, prefix, manifest_sha256): (&str, &str, &str),
+    place: &Path,
+) -> Result<(), AgentError> {
+    let fetched = file_set::fetch(
+        store,
+        world,
+        patience,
+        (bucket, prefix),
+        Some(manifest_sha256),
+        place,
+    );
+    match fetched.await {
         Ok(_) => Ok(()),
-        Err(FetchFailed::Torn(why)) => {
-            Err(AgentError::BadData(format!("input `{}`: {why}", input.name)))
-        }
+        Err(FetchFailed::Torn(why)) => Err(AgentError::BadData(format!("input `{name}`: {why}"))),
         Err(FetchFailed::Other(error)) => Err(error),
     }
 }
@@ -144,12 +207,18 @@ mod tests {
             objects: Vec::new(),
         };
         let place = |key: &str| {
-            let object =
-                DatasetObject { key: key.to_owned(), size: 1, etag: "\"x\"".to_owned() };
+            let object = DatasetObject {
+                key: key.to_owned(),
+                size: 1,
+                etag: "\"x\"".to_owned(),
+            };
             place_of(&dataset, &object, Path::new("/d")).ok()
         };
 
-        assert_eq!(place("interactions/y/a.parquet"), Some(PathBuf::from("/d/y/a.parquet")));
+        assert_eq!(
+            place("interactions/y/a.parquet"),
+            Some(PathBuf::from("/d/y/a.parquet"))
+        );
         assert_eq!(place("interactions/../secrets"), None);
         assert_eq!(place("interactions/a/../../secrets"), None);
         assert_eq!(place("other/a.parquet"), None);

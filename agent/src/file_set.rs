@@ -50,7 +50,11 @@ pub(crate) async fn upload(
             let (size, sha256) = digest(file.path.clone()).await?;
             let key = format!("{prefix}{}", file.name);
             patiently(world, patience, || store.put_file(bucket, &key, &file.path)).await?;
-            Ok(ManifestFile { path: file.name, size, sha256 })
+            Ok(ManifestFile {
+                path: file.name,
+                size,
+                sha256,
+            })
         })
         .buffer_unordered(AT_ONCE)
         .try_collect()
@@ -69,7 +73,10 @@ pub(crate) async fn seal(
     let body = to_json(&Manifest::of(step, files))?;
     let sha256 = sha256_hex(&body);
     let key = format!("{prefix}{MANIFEST}");
-    patiently(world, patience, || store.put(bucket, &key, body.clone(), Condition::Always)).await?;
+    patiently(world, patience, || {
+        store.put(bucket, &key, body.clone(), Condition::Always)
+    })
+    .await?;
     Ok(sha256)
 }
 
@@ -104,10 +111,10 @@ pub(crate) async fn fetch(
         Err(error) => return torn(format!("its manifest cannot be read: {error}")),
     };
     folder::make(folder)?;
-    let fetches = stream::iter(manifest.files.clone())
+    let files = stream::iter(manifest.files.clone())
         .map(|file| fetch_one(store, world, patience, (bucket, prefix), file, folder))
         .buffer_unordered(AT_ONCE);
-    fetches.try_collect::<Vec<()>>().await?;
+    files.try_collect::<Vec<()>>().await?;
     Ok(manifest)
 }
 
@@ -127,7 +134,10 @@ async fn fetch_one(
         folder::make(parent)?;
     }
     let key = format!("{prefix}{}", file.path);
-    let size = patiently(world, patience, || store.fetch_file(bucket, &key, None, &path)).await?;
+    let size = patiently(world, patience, || {
+        store.fetch_file(bucket, &key, None, &path)
+    })
+    .await?;
     if size.is_none() {
         return torn("is not there");
     }

@@ -42,7 +42,10 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<LocalFile>, AgentError> {
             if kind.is_dir() {
                 open.push((entry.path(), format!("{name}/")));
             } else if kind.is_file() || entry.path().is_file() {
-                found.push(LocalFile { name, path: entry.path() });
+                found.push(LocalFile {
+                    name,
+                    path: entry.path(),
+                });
             } else {
                 tracing::warn!("`{name}` is no file and is left out");
             }

@@ -22,20 +22,30 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     /// Of the program that writes into `output_dir`.
     pub(crate) fn of(output_dir: &Path) -> Self {
-        Self { file: output_dir.join(PROGRESS), latest: None, moved_at: None }
+        Self {
+            file: output_dir.join(PROGRESS),
+            latest: None,
+            moved_at: None,
+        }
     }
 
     /// Reads it again. What cannot be read is as good as unchanged: the program writes by rename,
     /// but a foreign one may not.
     pub(crate) fn look(&mut self, now: Timestamp) {
-        let read = fs::read(&self.file).ok().and_then(|body| serde_json::from_slice(&body).ok());
+        let read = fs::read(&self.file)
+            .ok()
+            .and_then(|body| serde_json::from_slice(&body).ok());
         if let Some(progress) = read {
             self.take(progress, now);
         }
     }
 
     fn take(&mut self, progress: Progress, now: Timestamp) {
-        if self.latest.as_ref().is_none_or(|latest| latest.step != progress.step) {
+        if self
+            .latest
+            .as_ref()
+            .is_none_or(|latest| latest.step != progress.step)
+        {
             self.moved_at = Some(now);
         }
         self.latest = Some(progress);
@@ -48,7 +58,8 @@ impl Heartbeat {
 
     /// Whether there was a heartbeat and its step has not moved for `limit`.
     pub(crate) fn is_stalled(&self, now: Timestamp, limit: Duration) -> bool {
-        self.moved_at.is_some_and(|moved_at| between(moved_at, now) >= limit)
+        self.moved_at
+            .is_some_and(|moved_at| between(moved_at, now) >= limit)
     }
 }
 
@@ -77,12 +88,18 @@ mod tests {
     }
 
     fn progress(step: u64) -> Progress {
-        Progress { step, total: 100, rate: 1.0, detail: String::new(), at: at(0) }
+        Progress {
+            step,
+            total: 100,
+            rate: 1.0,
+            detail: String::new(),
+            at: at(0),
+        }
     }
 
     #[test]
     fn steps_that_do_not_move_are_a_stall_and_moving_ones_are_not() {
-        let limit = Duration::from_secs(600);
+        let limit = Duration::from_mins(10);
         let mut heartbeat = Heartbeat::of(Path::new("/nowhere"));
         heartbeat.take(progress(1), at(0));
         heartbeat.take(progress(2), at(500));
@@ -97,6 +114,6 @@ mod tests {
         let mut heartbeat = Heartbeat::of(Path::new("/nowhere"));
         heartbeat.look(at(0));
 
-        assert!(!heartbeat.is_stalled(at(1_000_000), Duration::from_secs(600)));
+        assert!(!heartbeat.is_stalled(at(1_000_000), Duration::from_mins(10)));
     }
 }

@@ -13,10 +13,14 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Writes lines from now on. The SDK's own are left out: they tell of requests, not of decisions.
 pub fn begin() -> Result<(), TryInitError> {
-    let lines =
-        tracing_subscriber::fmt::layer().event_format(Plain).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Plain)
+        .with_writer(std::io::stderr);
     let ours = Targets::new().with_target("trainspot_agent", Level::INFO);
-    tracing_subscriber::registry().with(ours).with(lines).try_init()
+    tracing_subscriber::registry()
+        .with(ours)
+        .with(lines)
+        .try_init()
 }
 
 struct Plain;
@@ -33,7 +37,9 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         write!(writer, "trainspot-agent: ")?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
 }

@@ -63,7 +63,13 @@ impl LogTail {
         let OpenLine { bytes, is_cut, .. } = std::mem::take(open);
         let text: String = String::from_utf8_lossy(&bytes)
             .chars()
-            .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+            .map(|c| {
+                if c.is_control() && c != '\t' {
+                    '\u{fffd}'
+                } else {
+                    c
+                }
+            })
             .collect();
         let mut line = masked(&text);
         if is_cut {
@@ -92,7 +98,10 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_are_kept() {
-        let text: String = (0..500).map(|n| format!("line {n}\n")).collect();
+        let text = (0..500)
+            .map(|n| format!("line {n}"))
+            .collect::<Vec<_>>()
+            .join("\n");
 
         let lines = tail_of(&[text.as_bytes()]);
 
@@ -113,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_progress_bar_is_its_last_state() {
-        assert_eq!(tail_of(&[b"10%\r50%\r", b"100%\r\ndone\r\n"]), ["100%", "done"]);
+        assert_eq!(
+            tail_of(&[b"10%\r50%\r", b"100%\r\ndone\r\n"]),
+            ["100%", "done"]
+        );
     }
 
     #[test]

@@ -34,7 +34,10 @@ fn main() -> ExitCode {
 
 /// One thread: what takes long runs on threads of its own, and the program is bound to this one.
 fn run(program: Vec<String>) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("start: {error}");

@@ -6,10 +6,22 @@
 const MASK: &str = "****";
 /// A name that ends with one of these names a secret.
 const SECRET_NAMES: [&str; 9] = [
-    "password", "passwd", "pwd", "secret", "token", "api_key", "apikey", "access_key", "credential",
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "access_key",
+    "credential",
 ];
-const SECRET_KEY_NAMES: [&str; 4] =
-    ["secret_key", "secretaccesskey", "secret_access_key", "private_key"];
+const SECRET_KEY_NAMES: [&str; 4] = [
+    "secret_key",
+    "secretaccesskey",
+    "secret_access_key",
+    "private_key",
+];
 /// `AKIA` or `ASIA` and sixteen more.
 const ACCESS_KEY_LENGTH: usize = 20;
 /// An AWS secret access key in base 64.
@@ -39,7 +51,11 @@ pub(crate) fn masked(line: &str) -> String {
         let (gap, next) = after.split_at(gap_end);
         if !word.is_empty() {
             let is_user_info = gap.starts_with('@') && out.ends_with(':') && has_url(&out);
-            out.push_str(if is_user_info || looks_secret(word) { MASK } else { word });
+            out.push_str(if is_user_info || looks_secret(word) {
+                MASK
+            } else {
+                word
+            });
             hides_next = word.eq_ignore_ascii_case("bearer") && gap.starts_with(' ')
                 || hides_next && begins_with_scheme(rest)
                 || names_secret(word) && assigns(gap);
@@ -52,7 +68,8 @@ pub(crate) fn masked(line: &str) -> String {
 
 fn begins_with_scheme(text: &str) -> bool {
     SCHEMES.iter().any(|scheme| {
-        text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+        text.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
     })
 }
 
@@ -63,13 +80,20 @@ fn ends_secret(c: char) -> bool {
 
 /// Names, numbers and keys have no other characters; `/` and `+` belong to base 64, `-` and `.` to tokens.
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+' | '%' | '~' | '!' | '$' | '*' | '#')
+    c.is_alphanumeric()
+        || matches!(
+            c,
+            '_' | '-' | '.' | '/' | '+' | '%' | '~' | '!' | '$' | '*' | '#'
+        )
 }
 
 fn names_secret(word: &str) -> bool {
     let name = word.to_ascii_lowercase().replace('-', "_");
     name == "authorization"
-        || SECRET_NAMES.iter().chain(&SECRET_KEY_NAMES).any(|secret| name.ends_with(secret))
+        || SECRET_NAMES
+            .iter()
+            .chain(&SECRET_KEY_NAMES)
+            .any(|secret| name.ends_with(secret))
 }
 
 /// `=`, `:`, `": "` and the like.
@@ -79,15 +103,22 @@ fn assigns(gap: &str) -> bool {
 }
 
 fn has_url(before: &str) -> bool {
-    before.rsplit([' ', '"', '\'']).next().is_some_and(|word| word.contains("://"))
+    before
+        .rsplit([' ', '"', '\''])
+        .next()
+        .is_some_and(|word| word.contains("://"))
 }
 
 fn looks_secret(word: &str) -> bool {
     let is_access_key = word.len() == ACCESS_KEY_LENGTH
         && (word.starts_with("AKIA") || word.starts_with("ASIA"))
-        && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     let is_secret_key = word.len() == SECRET_KEY_LENGTH
-        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+'))
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+'))
         && word.bytes().any(|b| b.is_ascii_uppercase())
         && word.bytes().any(|b| b.is_ascii_lowercase())
         && word.bytes().any(|b| b.is_ascii_digit());
@@ -105,17 +136,47 @@ mod tests {
         let secret_key = format!("abcdEFGH1234{}", "ij/+KL56".repeat(4));
         let secret_key = &secret_key[..SECRET_KEY_LENGTH];
         let cases = [
-            ("password=hunter2 user=eve".to_owned(), "password=**** user=eve".to_owned()),
-            ("DB_PASSWORD: 'hun!ter2',x".to_owned(), "DB_PASSWORD: '****',x".to_owned()),
-            (r#"{"hf_token": "hf_abc.def", "n": 3}"#.to_owned(), r#"{"hf_token": "****", "n": 3}"#.to_owned()),
-            ("password=hun@ter:2 x".to_owned(), "password=**** x".to_owned()),
+            (
+                "password=hunter2 user=eve".to_owned(),
+                "password=**** user=eve".to_owned(),
+            ),
+            (
+                "DB_PASSWORD: 'hun!ter2',x".to_owned(),
+                "DB_PASSWORD: '****',x".to_owned(),
+            ),
+            (
+                r#"{"hf_token": "hf_abc.def", "n": 3}"#.to_owned(),
+                r#"{"hf_token": "****", "n": 3}"#.to_owned(),
+            ),
+            (
+                "password=hun@ter:2 x".to_owned(),
+                "password=**** x".to_owned(),
+            ),
             ("token=abc-def".to_owned(), "token=****".to_owned()),
-            ("Authorization: Bearer eyJ0.eyJ1.sig".to_owned(), "Authorization: Bearer ****".to_owned()),
-            (format!("key AKIA{} used", "Q".repeat(16)), "key **** used".to_owned()),
-            (format!("aws_secret_access_key = {secret_key}"), "aws_secret_access_key = ****".to_owned()),
-            (format!("found {secret_key} here"), "found **** here".to_owned()),
-            ("clone https://eve:pa55@host/x".to_owned(), "clone https://eve:****@host/x".to_owned()),
-            ("epoch 3 loss=0.25 tokens=1500 step 40/192".to_owned(), "epoch 3 loss=0.25 tokens=1500 step 40/192".to_owned()),
+            (
+                "Authorization: Bearer eyJ0.eyJ1.sig".to_owned(),
+                "Authorization: Bearer ****".to_owned(),
+            ),
+            (
+                format!("key AKIA{} used", "Q".repeat(16)),
+                "key **** used".to_owned(),
+            ),
+            (
+                format!("aws_secret_access_key = {secret_key}"),
+                "aws_secret_access_key = ****".to_owned(),
+            ),
+            (
+                format!("found {secret_key} here"),
+                "found **** here".to_owned(),
+            ),
+            (
+                "clone https://eve:pa55@host/x".to_owned(),
+                "clone https://eve:****@host/x".to_owned(),
+            ),
+            (
+                "epoch 3 loss=0.25 tokens=1500 step 40/192".to_owned(),
+                "epoch 3 loss=0.25 tokens=1500 step 40/192".to_owned(),
+            ),
         ];
         for (line, expected) in cases {
             assert_eq!(masked(&line), expected);

@@ -18,14 +18,19 @@ impl OomKills {
     }
 
     fn begin_at(root: &Path, own_group: &str) -> Self {
-        let file = candidates(root, own_group).into_iter().find(|file| file.is_file());
+        let file = candidates(root, own_group)
+            .into_iter()
+            .find(|file| file.is_file());
         let at_start = file.as_deref().and_then(read).unwrap_or_default();
         Self { file, at_start }
     }
 
     /// Whether the kernel has killed for memory since.
     pub(crate) fn rose(&self) -> bool {
-        self.file.as_deref().and_then(read).is_some_and(|now| now > self.at_start)
+        self.file
+            .as_deref()
+            .and_then(read)
+            .is_some_and(|now| now > self.at_start)
     }
 }
 
@@ -50,7 +55,8 @@ fn candidates(root: &Path, own_group: &str) -> Vec<PathBuf> {
 /// Both versions have a line `oom_kill <n>`.
 fn read(file: &Path) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 #[cfg(test)]

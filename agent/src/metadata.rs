@@ -44,23 +44,34 @@ impl Metadata {
             .filter(|endpoint| !endpoint.is_empty())
             .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
         let Some(authority) = http::authority(&endpoint) else {
-            tracing::warn!("metadata endpoint `{endpoint}` is not `http://<host>`; no Spot notice will be heard");
+            tracing::warn!(
+                "metadata endpoint `{endpoint}` is not `http://<host>`; no Spot notice will be heard"
+            );
             return None;
         };
-        let every = seconds(&variable, POLL_VARIABLE).unwrap_or(POLL_EVERY).min(POLL_EVERY);
-        Some(Self { authority, every, token: None })
+        let every = seconds(&variable, POLL_VARIABLE)
+            .unwrap_or(POLL_EVERY)
+            .min(POLL_EVERY);
+        Some(Self {
+            authority,
+            every,
+            token: None,
+        })
     }
 
     /// Sends what it finds until nobody listens. Says once that there is no service, and goes on
     /// asking: it may only be slow, and asking costs nothing.
     pub async fn watch(mut self, happenings: mpsc::UnboundedSender<Happening>) {
         let mut asked = Asked::default();
+        let mut was_silent = false;
         while !happenings.is_closed() {
             if let Err(error) = self.look(&mut asked, &happenings).await
-                && !asked.is_silent
+                && !was_silent
             {
-                asked.is_silent = true;
-                tracing::warn!("no instance metadata ({error}): no Spot notice is heard until there is");
+                was_silent = true;
+                tracing::warn!(
+                    "no instance metadata ({error}): no Spot notice is heard until there is"
+                );
             }
             if asked.was_noticed {
                 return;
@@ -80,11 +91,11 @@ impl Metadata {
         if notice.status == OK {
             asked.was_noticed = true;
             let action: Option<InstanceAction> = serde_json::from_str(&notice.body).ok();
-            tell(Happening::SpotNotice { goes_at: action.map(|action| action.time) });
+            tell(Happening::SpotNotice {
+                goes_at: action.map(|action| action.time),
+            });
         }
-        if !asked.was_hinted
-            && self.get("events/recommendations/rebalance").await?.status == OK
-        {
+        if !asked.was_hinted && self.get("events/recommendations/rebalance").await?.status == OK {
             asked.was_hinted = true;
             tell(Happening::RebalanceHint);
         }
@@ -113,13 +124,16 @@ impl Metadata {
     async fn get(&mut self, path: &str) -> io::Result<Answer> {
         let path = format!("/latest/meta-data/{path}");
         let token = self.token().await?;
-        let answer = self.ask("GET", &path, ("X-aws-ec2-metadata-token", &token)).await?;
+        let answer = self
+            .ask("GET", &path, ("X-aws-ec2-metadata-token", &token))
+            .await?;
         if answer.status != UNAUTHORIZED {
             return Ok(answer);
         }
         self.token = None;
         let token = self.token().await?;
-        self.ask("GET", &path, ("X-aws-ec2-metadata-token", &token)).await
+        self.ask("GET", &path, ("X-aws-ec2-metadata-token", &token))
+            .await
     }
 
     async fn token(&mut self) -> io::Result<String> {
@@ -129,7 +143,10 @@ impl Metadata {
         let ttl = ("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL_S);
         let answer = self.ask("PUT", "/latest/api/token", ttl).await?;
         if answer.status != OK {
-            return Err(io::Error::other(format!("no token: status {}", answer.status)));
+            return Err(io::Error::other(format!(
+                "no token: status {}",
+                answer.status
+            )));
         }
         self.token = Some(answer.body.clone());
         Ok(answer.body)
@@ -140,11 +157,10 @@ impl Metadata {
     }
 }
 
-/// What need not be asked or said again.
+/// What need not be asked again.
 #[derive(Debug, Default)]
 struct Asked {
     is_identified: bool,
     was_hinted: bool,
     was_noticed: bool,
-    is_silent: bool,
 }

@@ -32,7 +32,9 @@ where
             return Err(error);
         }
         // Half of it fixed, or a short streak of luck would use a minute up in thousands of calls.
-        world.pause(cap.mul_f64(0.5 + world.chance().clamp(0.0, 1.0) / 2.0)).await;
+        world
+            .pause(cap.mul_f64(0.5 + world.chance().clamp(0.0, 1.0) / 2.0))
+            .await;
         cap = (cap * 2).min(LONGEST_PAUSE);
     }
 }

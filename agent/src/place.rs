@@ -53,9 +53,9 @@ pub(crate) fn shard(job: &JobDocument, assignment: &Assignment) -> Result<Option
     let wrong = |why: String| Err(AgentError::Configuration(why));
     match (job.shards, assignment.array_index) {
         (None, None) => Ok(None),
-        (None, Some(index)) => {
-            wrong(format!("array index {index} of a stage that is not a fan-out"))
-        }
+        (None, Some(index)) => wrong(format!(
+            "array index {index} of a stage that is not a fan-out"
+        )),
         (Some(shards), index) => match job.shard_of(index) {
             Some(shard) if shard < shards => Ok(Some(shard)),
             _ => wrong(format!(
@@ -76,9 +76,8 @@ impl Seat {
     ) -> Self {
         let (run, stage) = (&job.run_id, job.stage);
         let attempt = assignment.attempt;
-        let own = |place: fn(&_, _, _, _, _) -> String| {
-            place(run, stage, shard, job.submission, attempt)
-        };
+        let own =
+            |place: fn(&_, _, _, _, _) -> String| place(run, stage, shard, job.submission, attempt);
         let checkpoints = own(layout::checkpoints);
         let own_name = format!("{}-{attempt}/", job.submission);
         Self {
@@ -90,7 +89,10 @@ impl Seat {
                 attempt,
             },
             results: own(layout::results),
-            all_checkpoints: checkpoints.strip_suffix(&own_name).unwrap_or(&checkpoints).to_owned(),
+            all_checkpoints: checkpoints
+                .strip_suffix(&own_name)
+                .unwrap_or(&checkpoints)
+                .to_owned(),
             checkpoints,
             ignore_heads,
         }
@@ -105,15 +107,22 @@ impl Seat {
         shard: Option<u32>,
     ) -> Result<Arrival, AgentError> {
         if shard.is_some() {
-            let parent = Worker { attempt: ATTEMPT_OF_PARENT, ..self.worker.clone() };
+            let parent = Worker {
+                attempt: ATTEMPT_OF_PARENT,
+                ..self.worker.clone()
+            };
             let key = layout::stage_head(&job.run_id, job.stage, None);
-            match self.come_in(store, world, &key, None, &parent, true).await? {
+            match self
+                .come_in(store, world, &key, None, &parent, true)
+                .await?
+            {
                 Arrival::Work(_) => {}
                 other => return Ok(other),
             }
         }
         let absent = shard.map(|_| StageHead::absent_shard(job.base));
-        self.come_in(store, world, &self.head_key, absent, &self.worker, false).await
+        self.come_in(store, world, &self.head_key, absent, &self.worker, false)
+            .await
     }
 
     async fn come_in(
@@ -125,36 +134,44 @@ impl Seat {
         worker: &Worker,
         is_shared: bool,
     ) -> Result<Arrival, AgentError> {
-        cas::change(world, store, &self.bucket, key, |seen: Option<&StageHead>, write_id| {
-            let Some(head) = seen.cloned().or_else(|| absent.clone()) else {
-                if self.ignore_heads {
-                    let head = StageHead::first(worker.submission, String::new());
-                    return Decision::Write(
-                        Box::new(with_owner(&head, worker, write_id)),
-                        Ok(Arrival::Work(None)),
-                    );
+        cas::change(
+            world,
+            store,
+            &self.bucket,
+            key,
+            |seen: Option<&StageHead>, write_id| {
+                let Some(head) = seen.cloned().or_else(|| absent.clone()) else {
+                    if self.ignore_heads {
+                        let head = StageHead::first(worker.submission, String::new());
+                        return Decision::Write(
+                            Box::new(with_owner(&head, worker, write_id)),
+                            Ok(Arrival::Work(None)),
+                        );
+                    }
+                    return Decision::Leave(Ok(Arrival::NotOwner("nobody was granted the stage")));
+                };
+                if head.schema > SCHEMA {
+                    return Decision::Leave(Err(too_new(key, &head)));
                 }
-                return Decision::Leave(Ok(Arrival::NotOwner("nobody was granted the stage")));
-            };
-            if head.schema > SCHEMA {
-                return Decision::Leave(Err(too_new(key, &head)));
-            }
-            let checkpoint = head.latest_checkpoint.clone();
-            let is_open = head.output.is_none() && head.closed.is_none();
-            // Ten thousand children would otherwise write the same sentence over each other.
-            if is_shared && is_open && head.is_owned_by(worker) {
-                return Decision::Leave(Ok(Arrival::Work(checkpoint)));
-            }
-            match head.place_for(worker, write_id.clone()) {
-                Place::Work(next) => Decision::Write(Box::new(next), Ok(Arrival::Work(checkpoint))),
-                Place::Done | Place::NotOwner(_) if self.ignore_heads => Decision::Write(
-                    Box::new(with_owner(&head, worker, write_id)),
-                    Ok(Arrival::Work(checkpoint)),
-                ),
-                Place::Done => Decision::Leave(Ok(Arrival::AlreadyDone)),
-                Place::NotOwner(why) => Decision::Leave(Ok(Arrival::NotOwner(why))),
-            }
-        })
+                let checkpoint = head.latest_checkpoint.clone();
+                let is_open = head.output.is_none() && head.closed.is_none();
+                // Ten thousand children would otherwise write the same sentence over each other.
+                if is_shared && is_open && head.is_owned_by(worker) {
+                    return Decision::Leave(Ok(Arrival::Work(checkpoint)));
+                }
+                match head.place_for(worker, write_id.clone()) {
+                    Place::Work(next) => {
+                        Decision::Write(Box::new(next), Ok(Arrival::Work(checkpoint)))
+                    }
+                    Place::Done | Place::NotOwner(_) if self.ignore_heads => Decision::Write(
+                        Box::new(with_owner(&head, worker, write_id)),
+                        Ok(Arrival::Work(checkpoint)),
+                    ),
+                    Place::Done => Decision::Leave(Ok(Arrival::AlreadyDone)),
+                    Place::NotOwner(why) => Decision::Leave(Ok(Arrival::NotOwner(why))),
+                }
+            },
+        )
         .await?
     }
 
@@ -165,32 +182,40 @@ impl Seat {
         world: &impl World,
         publication: &Publication,
     ) -> Result<(), AgentError> {
-        cas::change(world, store, &self.bucket, &self.head_key, |seen: Option<&StageHead>, write_id| {
-            let Some(head) = seen else {
-                return Decision::Leave(Err(AgentError::NotOwner("the head is gone".to_owned())));
-            };
-            if head.schema > SCHEMA {
-                return Decision::Leave(Err(too_new(&self.head_key, head)));
-            }
-            // The answer to an earlier try may have been lost, and the head changed on top of it.
-            if is_published(head, publication) {
-                return Decision::Leave(Ok(()));
-            }
-            match head.publish(&self.worker, publication.clone(), write_id.clone()) {
-                Ok(next) => Decision::Write(Box::new(next), Ok(())),
-                Err(_) if self.ignore_heads => {
-                    Decision::Write(Box::new(forced(head, publication, write_id)), Ok(()))
+        cas::change(
+            world,
+            store,
+            &self.bucket,
+            &self.head_key,
+            |seen: Option<&StageHead>, write_id| {
+                let Some(head) = seen else {
+                    return Decision::Leave(Err(AgentError::NotOwner(
+                        "the head is gone".to_owned(),
+                    )));
+                };
+                if head.schema > SCHEMA {
+                    return Decision::Leave(Err(too_new(&self.head_key, head)));
                 }
-                Err(refused) => Decision::Leave(Err(AgentError::NotOwner(
-                    match refused {
-                        PublishRefused::NotOwner => "another worker came in meanwhile",
-                        PublishRefused::HasOutput => "another worker's output is there",
-                        PublishRefused::Closed => "the stage was closed meanwhile",
+                // The answer to an earlier try may have been lost, and the head changed on top of it.
+                if is_published(head, publication) {
+                    return Decision::Leave(Ok(()));
+                }
+                match head.publish(&self.worker, publication.clone(), write_id.clone()) {
+                    Ok(next) => Decision::Write(Box::new(next), Ok(())),
+                    Err(_) if self.ignore_heads => {
+                        Decision::Write(Box::new(forced(head, publication, write_id)), Ok(()))
                     }
-                    .to_owned(),
-                ))),
-            }
-        })
+                    Err(refused) => Decision::Leave(Err(AgentError::NotOwner(
+                        match refused {
+                            PublishRefused::NotOwner => "another worker came in meanwhile",
+                            PublishRefused::HasOutput => "another worker's output is there",
+                            PublishRefused::Closed => "the stage was closed meanwhile",
+                        }
+                        .to_owned(),
+                    ))),
+                }
+            },
+        )
         .await?
     }
 }
@@ -216,11 +241,20 @@ fn with_owner(head: &StageHead, worker: &Worker, write_id: String) -> StageHead 
         job_id: Some(worker.job_id.clone()),
         attempt: Some(worker.attempt),
     };
-    StageHead { version: head.version + 1, write_id, owner, ..head.clone() }
+    StageHead {
+        version: head.version + 1,
+        write_id,
+        owner,
+        ..head.clone()
+    }
 }
 
 fn forced(head: &StageHead, publication: &Publication, write_id: String) -> StageHead {
-    let mut next = StageHead { version: head.version + 1, write_id, ..head.clone() };
+    let mut next = StageHead {
+        version: head.version + 1,
+        write_id,
+        ..head.clone()
+    };
     match publication {
         Publication::Checkpoint(published) => next.latest_checkpoint = Some(published.clone()),
         Publication::Output(published) => next.output = Some(published.clone()),

@@ -45,7 +45,10 @@ impl Process {
 
     /// A program that is killed with its agent, started through the agent's own binary.
     pub fn bound_to(agent: PathBuf) -> Self {
-        Self { agent: Some(agent), ..Self::default() }
+        Self {
+            agent: Some(agent),
+            ..Self::default()
+        }
     }
 
     /// The program's process id once it has started, 0 before: whoever reaps orphans leaves it alone.
@@ -61,7 +64,11 @@ impl Process {
         let mut command = match &self.agent {
             Some(agent) => {
                 let mut command = Command::new(agent);
-                command.arg(BOUND).arg(std::process::id().to_string()).arg("--").arg(program);
+                command
+                    .arg(BOUND)
+                    .arg(std::process::id().to_string())
+                    .arg("--")
+                    .arg(program);
                 command
             }
             None => Command::new(program),
@@ -82,7 +89,8 @@ impl Process {
         from: impl AsyncRead + Unpin + Send + 'static,
         to: impl AsyncWrite + Unpin + Send + 'static,
     ) {
-        self.pumps.push(tokio::spawn(pass_through(from, to, Arc::clone(&self.tail))));
+        self.pumps
+            .push(tokio::spawn(pass_through(from, to, Arc::clone(&self.tail))));
     }
 }
 
@@ -140,7 +148,10 @@ impl Program for Process {
     }
 
     fn log_tail(&self) -> Vec<String> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).lines()
+        self.tail
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines()
     }
 }
 
@@ -161,12 +172,16 @@ async fn pass_through(
                 break;
             }
         };
-        tail.lock().unwrap_or_else(PoisonError::into_inner).take(&mut open, &piece[..n]);
+        tail.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(&mut open, &piece[..n]);
         // With the log driver gone the program goes on: its pipe must be drained all the same.
         if is_heard && (to.write_all(&piece[..n]).await.is_err() || to.flush().await.is_err()) {
             is_heard = false;
             tracing::warn!("nobody reads the program's output any more");
         }
     }
-    tail.lock().unwrap_or_else(PoisonError::into_inner).finish(&mut open);
+    tail.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .finish(&mut open);
 }

@@ -18,13 +18,30 @@ mod tests {
     fn plain_names_lie_below() {
         let folder = Path::new("/srv/data");
 
-        assert_eq!(below(folder, "a.parquet"), Some(PathBuf::from("/srv/data/a.parquet")));
-        assert_eq!(below(folder, "y=2026/b..c"), Some(PathBuf::from("/srv/data/y=2026/b..c")));
+        assert_eq!(
+            below(folder, "a.parquet"),
+            Some(PathBuf::from("/srv/data/a.parquet"))
+        );
+        assert_eq!(
+            below(folder, "y=2026/b..c"),
+            Some(PathBuf::from("/srv/data/y=2026/b..c"))
+        );
     }
 
     #[test]
     fn nothing_climbs_out() {
-        for name in ["", "/etc/passwd", "..", "../x", "a/../../x", "a//b", "a/", "./a", "a/.", "a\0b"] {
+        for name in [
+            "",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../../x",
+            "a//b",
+            "a/",
+            "./a",
+            "a/.",
+            "a\0b",
+        ] {
             assert_eq!(below(Path::new("/srv/data"), name), None, "{name:?}");
         }
     }

@@ -46,8 +46,10 @@ pub(crate) async fn restore(
     if try_one(store, world, patience, seat, &first, folder).await? {
         return Ok(Some(first.step));
     }
-    let listed =
-        patiently(world, patience, || store.list(&seat.bucket, &seat.all_checkpoints)).await?;
+    let listed = patiently(world, patience, || {
+        store.list(&seat.bucket, &seat.all_checkpoints)
+    })
+    .await?;
     let keys = listed.iter().map(|object| object.key.as_str());
     for candidate in older(&seat.all_checkpoints, keys, &first) {
         if try_one(store, world, patience, seat, &candidate, folder).await? {
@@ -59,11 +61,7 @@ pub(crate) async fn restore(
 }
 
 /// Every sealed set at or below the torn one's step, newest first, without the torn one.
-fn older<'k>(
-    all: &str,
-    keys: impl Iterator<Item = &'k str>,
-    torn: &Candidate,
-) -> Vec<Candidate> {
+fn older<'k>(all: &str, keys: impl Iterator<Item = &'k str>, torn: &Candidate) -> Vec<Candidate> {
     let mut candidates: Vec<_> = keys
         .filter_map(|key| sealed(all, key))
         .filter(|candidate| candidate.step <= torn.step && candidate.prefix != torn.prefix)
@@ -114,11 +112,19 @@ async fn try_one(
             let whole = folder.join(candidate.step.to_string());
             std::fs::rename(&half, &whole)
                 .map_err(|source| AgentError::local("put in place", &whole, source))?;
-            tracing::info!("restored step {} from `{}`", candidate.step, candidate.prefix);
+            tracing::info!(
+                "restored step {} from `{}`",
+                candidate.step,
+                candidate.prefix
+            );
             Ok(true)
         }
         Ok(manifest) => {
-            tracing::warn!("`{}` holds step {}; tried the one before", candidate.prefix, manifest.step);
+            tracing::warn!(
+                "`{}` holds step {}; tried the one before",
+                candidate.prefix,
+                manifest.step
+            );
             folder::remove(&half)?;
             Ok(false)
         }

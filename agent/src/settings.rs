@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Steps that do not move for this long, with a heartbeat that was there once, are a stall.
-const STALL_AFTER: Duration = Duration::from_secs(600);
+const STALL_AFTER: Duration = Duration::from_mins(10);
 /// How often finished checkpoints and changed files are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long an unreachable store is tried again before the agent gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// After a Spot notice the host lives two minutes; the rest of them is for shipping.
 const GRACE_AFTER_NOTICE: Duration = Duration::from_secs(90);
 /// Batch kills a container 30 s after SIGTERM; ten of them are for shipping.
@@ -65,10 +65,7 @@ impl Settings {
     /// From the variables that `variable` looks up: `TRAINSPOT_WORK_DIR`, `TRAINSPOT_LINGER`,
     /// `TRAINSPOT_CONTRACT`, `TRAINSPOT_STALL_S` and, for tests only,
     /// `TRAINSPOT_TEST_IGNORE_HEADS`. What cannot be parsed is left at its default and named.
-    pub fn from_variables(
-        variable: impl Fn(&str) -> Option<String>,
-        program: Vec<String>,
-    ) -> Self {
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>, program: Vec<String>) -> Self {
         let is_on = |name: &str| variable(name).as_deref() == Some("1");
         let work_dir = variable("TRAINSPOT_WORK_DIR")
             .filter(|dir| !dir.is_empty())
@@ -93,7 +90,9 @@ pub fn seconds(variable: impl Fn(&str) -> Option<String>, name: &str) -> Option<
         .filter(|&s| s > 0.0)
         .and_then(|s| Duration::try_from_secs_f64(s).ok());
     if parsed.is_none() {
-        tracing::warn!("`{name}` must be a positive number of seconds, received: `{text}`; the default holds");
+        tracing::warn!(
+            "`{name}` must be a positive number of seconds, received: `{text}`; the default holds"
+        );
     }
     parsed
 }

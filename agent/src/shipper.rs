@@ -58,7 +58,16 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
     ) -> Result<Self, AgentError> {
         let shelf = Shelf::before_program(&checkpoint_dir)?;
         let live = BTreeMap::new();
-        Ok(Self { store, world, seat, checkpoint_dir, output_dir, shelf, live, last: None })
+        Ok(Self {
+            store,
+            world,
+            seat,
+            checkpoint_dir,
+            output_dir,
+            shelf,
+            live,
+            last: None,
+        })
     }
 
     /// Step and time of the last checkpoint that was published here.
@@ -89,7 +98,8 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             Err(error) => return Err(error),
         };
         let published = self.published(prefix, manifest_sha256, step);
-        self.publish(patience, Publication::Checkpoint(published)).await?;
+        self.publish(patience, Publication::Checkpoint(published))
+            .await?;
         self.last = Some((step, self.world.now()));
         tracing::info!("published step {step}");
         self.shelf.shipped(&self.checkpoint_dir, finished)
@@ -106,8 +116,12 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             let Ok(metadata) = std::fs::metadata(&path) else {
                 continue;
             };
-            let stamp =
-                (metadata.len(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
+            let stamp = (
+                metadata.len(),
+                metadata.ino(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+            );
             let now = self.world.now();
             let is_due = self.live.get(name).is_none_or(|&(shipped, at)| {
                 shipped != stamp && (all || between(at, now) >= every)
@@ -121,7 +135,8 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             };
             let key = format!("{}{name}", self.seat.results);
             patiently(self.world, patience, || {
-                self.store.put(&self.seat.bucket, &key, body.clone(), Condition::Always)
+                self.store
+                    .put(&self.seat.bucket, &key, body.clone(), Condition::Always)
             })
             .await?;
             self.live.insert(name, (stamp, now));
@@ -131,8 +146,15 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
 
     /// Writes the attempt's record.
     pub(crate) async fn ship_record(&self, record: &AttemptRecord) -> Result<(), AgentError> {
-        write_record(self.store, self.world, Duration::ZERO, self.seat, record, Condition::Always)
-            .await
+        write_record(
+            self.store,
+            self.world,
+            Duration::ZERO,
+            self.seat,
+            record,
+            Condition::Always,
+        )
+        .await
     }
 
     /// Ships the whole output without publishing it: for whoever looks into a failure.
@@ -153,7 +175,8 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         let n_files = files.len();
         let manifest_sha256 = self.upload(patience, &prefix, step, files).await?;
         let published = self.published(prefix, manifest_sha256, step);
-        self.publish(patience, Publication::Output(published)).await?;
+        self.publish(patience, Publication::Output(published))
+            .await?;
         tracing::info!("published the output: {n_files} files, step {step}");
         Ok(())
     }
@@ -163,7 +186,10 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             .into_iter()
             .partition(|file| !RESERVED.contains(&file.name.as_str()));
         for file in reserved {
-            tracing::warn!("`{}` is the agent's own name; the program's is left out", file.name);
+            tracing::warn!(
+                "`{}` is the agent's own name; the program's is left out",
+                file.name
+            );
         }
         Ok(files)
     }
@@ -196,8 +222,10 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         patience: Duration,
         publication: Publication,
     ) -> Result<(), AgentError> {
-        patiently(self.world, patience, || self.seat.publish(self.store, self.world, &publication))
-            .await
+        patiently(self.world, patience, || {
+            self.seat.publish(self.store, self.world, &publication)
+        })
+        .await
     }
 }
 
@@ -213,7 +241,9 @@ pub(crate) async fn write_record(
 ) -> Result<(), AgentError> {
     let key = format!("{}{ATTEMPT}", seat.results);
     let body = to_json(record)?;
-    patiently(world, patience, || store.put(&seat.bucket, &key, body.clone(), condition.clone()))
-        .await?;
+    patiently(world, patience, || {
+        store.put(&seat.bucket, &key, body.clone(), condition.clone())
+    })
+    .await?;
     Ok(())
 }

@@ -12,9 +12,15 @@ use crate::program::Signal;
 pub fn listen(happenings: &mpsc::UnboundedSender<Happening>) -> io::Result<()> {
     let heard = [
         (SignalKind::terminate(), Happening::Terminate),
-        (SignalKind::interrupt(), Happening::Forward(Signal::Interrupt)),
+        (
+            SignalKind::interrupt(),
+            Happening::Forward(Signal::Interrupt),
+        ),
         (SignalKind::hangup(), Happening::Forward(Signal::HangUp)),
-        (SignalKind::user_defined1(), Happening::Forward(Signal::Checkpoint)),
+        (
+            SignalKind::user_defined1(),
+            Happening::Forward(Signal::Checkpoint),
+        ),
     ];
     for (kind, happening) in heard {
         let mut stream = signal(kind)?;

@@ -24,7 +24,7 @@ use crate::shipper::Shipper;
 /// After the store was out of reach.
 const NEXT_TRY: Duration = Duration::from_secs(5);
 /// The record of a running attempt is for people who look; a PUT a minute is enough.
-const RECORD_EVERY: Duration = Duration::from_secs(60);
+const RECORD_EVERY: Duration = Duration::from_mins(1);
 /// Of the time that a Spot notice leaves, the rest is for shipping.
 const SHARE_OF_PROGRAM: f64 = 0.75;
 
@@ -56,7 +56,9 @@ impl<'s, S: Store, W: World> Shipping<'s, S, W> {
 
     fn start(&mut self, record: Option<AttemptRecord>) {
         let Self::Idle(shipper) = self else { return };
-        let Some(shipper) = shipper.take() else { return };
+        let Some(shipper) = shipper.take() else {
+            return;
+        };
         *self = Self::Busy(Box::pin(sweep(shipper, record)));
     }
 }
@@ -131,16 +133,21 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
             shipping.start(watch.record_if_due(program, now));
         }
     };
-    let ended =
-        ended.map_err(|source| AgentError::Local { what: "wait for the program".to_owned(), source })?;
+    let ended = ended.map_err(|source| AgentError::Local {
+        what: "wait for the program".to_owned(),
+        source,
+    })?;
     watch.heartbeat.look(world.now());
     watch.account.ended = Some(ended);
     watch.account.progress = watch.heartbeat.latest().cloned();
     let shipper = match shipping {
         Shipping::Idle(shipper) => shipper,
         Shipping::Busy(sweep) => {
-            let (shipper, outcome) =
-                watch.account.heard.while_finishing(host, world, sweep).await;
+            let (shipper, outcome) = watch
+                .account
+                .heard
+                .while_finishing(host, world, sweep)
+                .await;
             watch.swept(shipper.last_published(), outcome, program, world.now());
             Some(shipper)
         }
@@ -148,8 +155,15 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
     let Some(shipper) = shipper else {
         unreachable!("a shipper is either at rest or on its way");
     };
-    let Watch { heartbeat, stop, .. } = watch;
-    Ok(Watched { shipper, heartbeat, ended, stop })
+    let Watch {
+        heartbeat, stop, ..
+    } = watch;
+    Ok(Watched {
+        shipper,
+        heartbeat,
+        ended,
+        stop,
+    })
 }
 
 impl Watch<'_> {
@@ -158,7 +172,8 @@ impl Watch<'_> {
         let grace = match happening {
             Happening::SpotNotice { goes_at } => {
                 let left = goes_at.map(|at| between(now, at).mul_f64(SHARE_OF_PROGRAM));
-                left.unwrap_or(Duration::MAX).min(self.settings.grace_after_notice)
+                left.unwrap_or(Duration::MAX)
+                    .min(self.settings.grace_after_notice)
             }
             Happening::Terminate => self.settings.grace_after_sigterm,
             Happening::RebalanceHint => return self.hint(program),
@@ -200,7 +215,10 @@ impl Watch<'_> {
                 self.sweep_at = now.checked_add(NEXT_TRY).unwrap_or(now);
             }
             Err(error) if error.is_missing_file() => {
-                tracing::info!("a file went away meanwhile, tried again: {}", error.sentence());
+                tracing::info!(
+                    "a file went away meanwhile, tried again: {}",
+                    error.sentence()
+                );
             }
             Err(error) => {
                 tracing::error!("stopping the program: {}", error.sentence());

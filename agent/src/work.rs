@@ -59,7 +59,12 @@ impl Folders {
             params: own.join("params.json"),
             own,
         };
-        for path in [&folders.data, &folders.input, &folders.checkpoints, &folders.output] {
+        for path in [
+            &folders.data,
+            &folders.input,
+            &folders.checkpoints,
+            &folders.output,
+        ] {
             folder::make(path)?;
         }
         Ok(folders)
@@ -77,7 +82,9 @@ pub async fn work<S: Store, W: World>(
     host: &mut impl Host,
 ) -> u8 {
     if settings.ignore_heads {
-        tracing::warn!("TRAINSPOT_TEST_IGNORE_HEADS is set: publishing whatever the heads say, for tests only");
+        tracing::warn!(
+            "TRAINSPOT_TEST_IGNORE_HEADS is set: publishing whatever the heads say, for tests only"
+        );
     }
     let mut heard = Heard::default();
     let started_at = world.now();
@@ -96,8 +103,14 @@ pub async fn work<S: Store, W: World>(
     };
     let seat = Seat::of(&job, assignment, shard, settings.ignore_heads);
     let mut account = Account::open(job, assignment, shard, started_at, heard);
-    let mut attempt =
-        Attempt { store, world, settings, seat: &seat, came_in: false, folders: None };
+    let mut attempt = Attempt {
+        store,
+        world,
+        settings,
+        seat: &seat,
+        came_in: false,
+        folders: None,
+    };
 
     let ending = attempt.run(&mut account, program, host).await;
     let ending = ending.unwrap_or_else(|error| Ending::of_error(&error));
@@ -131,7 +144,10 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         let take = {
             let (seat, job, shard) = (self.seat, account.job().clone(), account.shard());
             async move {
-                patiently(world, settings.patience, || seat.take(store, world, &job, shard)).await
+                patiently(world, settings.patience, || {
+                    seat.take(store, world, &job, shard)
+                })
+                .await
             }
         };
         let checkpoint = match account.heard.unless_told_to_go(host, world, take).await {
@@ -152,7 +168,12 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         let prepared = {
             let prepare = self.prepare(account.job().clone(), &folders, checkpoint.as_ref());
             let record = write_record(
-                store, world, settings.patience, self.seat, &record, Condition::Always,
+                store,
+                world,
+                settings.patience,
+                self.seat,
+                &record,
+                Condition::Always,
             );
             let both = async move {
                 record.await?;
@@ -175,15 +196,27 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             output_dir.clone(),
         )?;
         if launch.command.is_empty() {
-            return Err(AgentError::Configuration("there is no program to run".to_owned()));
+            return Err(AgentError::Configuration(
+                "there is no program to run".to_owned(),
+            ));
         }
         if let Err(error) = program.start(&launch).await {
             let name = launch.command.first().map_or("", String::as_str);
-            return Ok(Ending::failed(bound::code_of(&error), format!("run `{name}`: {error}")));
+            return Ok(Ending::failed(
+                bound::code_of(&error),
+                format!("run `{name}`: {error}"),
+            ));
         }
         account.program_started_at = Some(world.now());
-        let watched =
-            watch(world, settings, account, (&mut *program, &mut *host), shipper, &output_dir).await;
+        let watched = watch(
+            world,
+            settings,
+            account,
+            (&mut *program, &mut *host),
+            shipper,
+            &output_dir,
+        )
+        .await;
         program.sweep_up().await;
         account.read_failure(&output_dir);
         self.finish(account, watched?, &output_dir, host).await
@@ -204,15 +237,27 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             fetch::dataset(store, world, patience, bucket, dataset, &folders.data).await?;
         }
         for input in &job.inputs {
-            fetch::input(store, world, patience, bucket, input, &folders.input).await?;
+            let from = (bucket, &job.run_id);
+            fetch::input(store, world, patience, from, input, &folders.input).await?;
         }
-        restore(store, world, patience, self.seat, checkpoint, &folders.checkpoints).await
+        restore(
+            store,
+            world,
+            patience,
+            self.seat,
+            checkpoint,
+            &folders.checkpoints,
+        )
+        .await
     }
 
     fn launch(&self, account: &Account, folders: &Folders) -> Launch {
         let job = account.job();
-        let command =
-            if self.settings.program.is_empty() { &job.program } else { &self.settings.program };
+        let command = if self.settings.program.is_empty() {
+            &job.program
+        } else {
+            &self.settings.program
+        };
         let path = |path: &PathBuf| path.display().to_string();
         Launch {
             command: command.clone(),
@@ -242,7 +287,12 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         output_dir: &Path,
         host: &mut impl Host,
     ) -> Result<Ending, AgentError> {
-        let Watched { mut shipper, heartbeat, ended, stop } = watched;
+        let Watched {
+            mut shipper,
+            heartbeat,
+            ended,
+            stop,
+        } = watched;
         let declares =
             self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
         let notice_at = account.heard.notice.map(|(_, at)| at);
@@ -259,7 +309,10 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
                 (next, _) => self.leave_off(next, &mut shipper, notice_at).await,
             }
         };
-        let ending = account.heard.while_finishing(host, self.world, finishing).await;
+        let ending = account
+            .heard
+            .while_finishing(host, self.world, finishing)
+            .await;
         if let Some((step, _)) = shipper.last_published() {
             account.published_step = Some(step);
         }
@@ -275,8 +328,11 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
     ) -> Result<Ending, AgentError> {
         let checkpoint = shipper.ship_checkpoint(self.settings.patience).await;
         // One minute for all of it: the host may be going.
-        let patience =
-            if checkpoint.is_ok() { self.settings.patience } else { Duration::ZERO };
+        let patience = if checkpoint.is_ok() {
+            self.settings.patience
+        } else {
+            Duration::ZERO
+        };
         let live = shipper.ship_live(patience, true).await;
         if let Err(error) = checkpoint.and(live) {
             if is_final(&error) {
@@ -286,7 +342,9 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         }
         if next == Next::Preempted {
             let published_at = shipper.last_published().map(|(_, at)| at);
-            return Ok(Ending::preempted(published_at.is_some() && published_at >= notice_at));
+            return Ok(Ending::preempted(
+                published_at.is_some() && published_at >= notice_at,
+            ));
         }
         if let Err(error) = shipper.ship_remains(patience).await {
             tracing::error!("could not ship what the program left: {}", error.sentence());
@@ -305,7 +363,11 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         let why = ending.error.as_deref().unwrap_or("as the record says");
         tracing::info!("{:?}, exit {}: {why}", ending.outcome, ending.exit_code);
         let record = account.closed(self.world.now(), ending);
-        let condition = if self.came_in { Condition::Always } else { Condition::Absent };
+        let condition = if self.came_in {
+            Condition::Always
+        } else {
+            Condition::Absent
+        };
         let write = write_record(
             self.store,
             self.world,
@@ -337,5 +399,8 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
 
 /// Whether an error at the end changes the end: somebody else's stage, or no permission.
 fn is_final(error: &AgentError) -> bool {
-    matches!(error, AgentError::NotOwner(_) | AgentError::Store(StoreError::Denied { .. }))
+    matches!(
+        error,
+        AgentError::NotOwner(_) | AgentError::Store(StoreError::Denied { .. })
+    )
 }

@@ -14,7 +14,7 @@ use crate::spec_file::SpecFile;
 const DEFAULT_FOLDER: &str = "pipelines";
 
 /// Checks every file and says what each is; all of them are looked at before the first error counts.
-pub fn check(files: &[PathBuf]) -> anyhow::Result<()> {
+pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<()> {
     let files = if files.is_empty() { specs_in(Path::new(DEFAULT_FOLDER))? } else { files.to_vec() };
     let mut lines = Vec::new();
     let mut wrong = Vec::new();

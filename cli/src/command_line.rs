@@ -41,14 +41,14 @@ Examples:
 /// Retrains models on GPU Spot capacity in AWS Batch, on schedule, before a deadline
 #[derive(Debug, Parser)]
 #[command(name = "trainspot", version, after_help = EXAMPLES)]
-pub struct CommandLine {
+pub(crate) struct CommandLine {
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Check specs; touches no cloud
     Check {
         /// Spec files; all of pipelines/*.toml when none is named
@@ -92,15 +92,15 @@ pub enum Command {
 
 /// Which results bucket.
 #[derive(Debug, Args)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// The results bucket
     #[arg(long, env = BUCKET_VARIABLE, value_name = "NAME")]
-    pub bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
 }
 
 /// What to do with a local cloud.
 #[derive(Debug, Subcommand)]
-pub enum LocalCommand {
+pub(crate) enum LocalCommand {
     /// Keep a local cloud running over a folder until Ctrl-C
     #[command(after_help = SERVE_EXAMPLES)]
     Serve {

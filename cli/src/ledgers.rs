@@ -15,13 +15,13 @@ const AT_ONCE: usize = 8;
 const STATE: &str = "state/";
 
 /// All pipelines that ever had a run or a push.
-pub async fn pipelines(store: &impl Store, bucket: &str) -> Result<Vec<PipelineName>, Problem> {
+pub(crate) async fn pipelines(store: &impl Store, bucket: &str) -> Result<Vec<PipelineName>, Problem> {
     let folders = store.list_folders(bucket, STATE).await?;
     Ok(folders.iter().filter_map(|folder| folder.trim_end_matches('/').parse().ok()).collect())
 }
 
 /// The runs of some pipelines, newest tick first.
-pub async fn run_ids(
+pub(crate) async fn run_ids(
     store: &impl Store,
     bucket: &str,
     pipelines: &[PipelineName],
@@ -36,7 +36,7 @@ pub async fn run_ids(
 }
 
 /// The pipeline of that name, or which there are.
-pub async fn pipeline(store: &impl Store, bucket: &str, wanted: &str) -> Result<PipelineName, Problem> {
+pub(crate) async fn pipeline(store: &impl Store, bucket: &str, wanted: &str) -> Result<PipelineName, Problem> {
     let known = pipelines(store, bucket).await?;
     if let Some(name) = known.iter().find(|name| name.as_str() == wanted) {
         return Ok(name.clone());
@@ -50,12 +50,12 @@ pub async fn pipeline(store: &impl Store, bucket: &str, wanted: &str) -> Result<
 }
 
 /// One ledger.
-pub async fn ledger(store: &impl Store, bucket: &str, id: &RunId) -> Result<Option<Run>, Problem> {
+pub(crate) async fn ledger(store: &impl Store, bucket: &str, id: &RunId) -> Result<Option<Run>, Problem> {
     Ok(cas::read::<Run>(store, bucket, &layout::ledger(id)).await?.map(|read| read.document))
 }
 
 /// The ledgers of `ids`, in their order; a folder without one is a run that is just being made.
-pub async fn ledgers(store: &impl Store, bucket: &str, ids: &[RunId]) -> Result<Vec<Run>, Problem> {
+pub(crate) async fn ledgers(store: &impl Store, bucket: &str, ids: &[RunId]) -> Result<Vec<Run>, Problem> {
     let mut all = Vec::new();
     for some in ids.chunks(AT_ONCE) {
         let read = futures::future::try_join_all(some.iter().map(|id| ledger(store, bucket, id))).await?;
@@ -65,7 +65,7 @@ pub async fn ledgers(store: &impl Store, bucket: &str, ids: &[RunId]) -> Result<
 }
 
 /// The ledger of a run by its id, or which runs there are.
-pub async fn find(store: &impl Store, bucket: &str, wanted: &str) -> Result<Run, Problem> {
+pub(crate) async fn find(store: &impl Store, bucket: &str, wanted: &str) -> Result<Run, Problem> {
     if let Ok(id) = wanted.parse::<RunId>()
         && let Some(run) = ledger(store, bucket, &id).await?
     {

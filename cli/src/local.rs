@@ -1,10 +1,10 @@
 //! Everything that needs a local cloud: serve one, run a pipeline in one, and what the demo builds on.
 
-pub mod address;
-pub mod cloud;
-pub mod data;
-pub mod follow;
-pub mod narrator;
-pub mod run;
-pub mod serve;
-pub mod tick;
+pub(crate) mod address;
+pub(crate) mod cloud;
+pub(crate) mod data;
+pub(crate) mod follow;
+pub(crate) mod narrator;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod tick;

@@ -4,7 +4,7 @@
 const SHOWN: usize = 5;
 
 /// `known`, the likest to `wanted` first, as a list for a sentence.
-pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let mut ranked: Vec<_> =
         known.into_iter().map(|name| (strsim::jaro_winkler(wanted, name), name)).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.cmp(a.1)));

@@ -1,12 +1,15 @@
 //! Results go to stdout whole, once; everything else goes to stderr.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
 
+/// A pipe has no width of its own; a log that is read in a browser has about this one.
+const PIPE_WIDTH: u16 = 140;
+
 /// Writes a result. A reader that went away (`| head`) is no error.
-pub fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let text = text.trim_end_matches('\n');
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -16,22 +19,25 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// A document as JSON for scripts.
-pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value).context("write JSON")?)
 }
 
 /// A table in the one style of all commands.
-pub fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
+    if !std::io::stdout().is_terminal() {
+        table.set_width(PIPE_WIDTH);
+    }
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.to_vec());
     table
 }
 
 /// Seconds as people say them: `45s`, `12m 05s`, `3h 07m`.
-pub fn length(seconds: f64) -> String {
+pub(crate) fn length(seconds: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of runs, cut off at 0")]
     let whole = seconds.round().max(0.0) as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {

@@ -18,7 +18,7 @@ const DEEPEST: u8 = 16;
 
 /// Why there are no names.
 #[derive(Debug, thiserror::Error)]
-pub enum FooterError {
+pub(crate) enum FooterError {
     /// The file cannot be read.
     #[error("{0}")]
     File(#[from] std::io::Error),
@@ -28,7 +28,7 @@ pub enum FooterError {
 }
 
 /// The top-level columns of a file, in order.
-pub fn columns(path: &Path) -> Result<Vec<String>, FooterError> {
+pub(crate) fn columns(path: &Path) -> Result<Vec<String>, FooterError> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let tail_at = size.checked_sub(TAIL).ok_or(FooterError::Shape)?;

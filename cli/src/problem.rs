@@ -9,7 +9,7 @@ use trainspot_edge::store::StoreError;
 /// Exit codes that scripts may rely on. Usage errors are clap's own 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// What was asked about ended badly: a run failed, a check did not hold.
     EndedBadly = 1,
     /// A spec, an argument or the template is wrong.
@@ -31,24 +31,24 @@ pub enum Exit {
 /// An error for a person.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
-pub struct Problem {
+pub(crate) struct Problem {
     /// What the process exits with.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// What, where, and what is wrong; at most three lines.
-    pub sentence: String,
+    pub(crate) sentence: String,
     /// The next step, if there is one.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl Problem {
     /// Without a hint.
-    pub fn new(exit: Exit, sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
         Self { exit, sentence: sentence.into(), hint: None }
     }
 
     /// With the next step.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -97,7 +97,7 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// Prints what went wrong, in at most five lines, and says what to exit with.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
     eprintln!("error: {error:#}");
     if let Some(hint) = problem.and_then(|problem| problem.hint.as_ref()) {

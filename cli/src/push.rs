@@ -14,15 +14,15 @@ use crate::spec_file::SpecFile;
 
 /// What pushing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// The pipeline had no head before: ticks count from now on.
-    pub is_first: bool,
+    pub(crate) is_first: bool,
     /// The spec differs from what was there.
-    pub is_changed: bool,
+    pub(crate) is_changed: bool,
 }
 
 /// The command.
-pub async fn push(file: &Path, bucket: Option<String>) -> anyhow::Result<()> {
+pub(crate) async fn push(file: &Path, bucket: Option<String>) -> anyhow::Result<()> {
     let spec = SpecFile::read(file)?;
     let results = Results::open(bucket).await?;
     let pushed = write(&results.store, &results.store, &results.bucket, &spec).await?;
@@ -38,7 +38,7 @@ pub async fn push(file: &Path, bucket: Option<String>) -> anyhow::Result<()> {
 
 /// Writes the head, if there is none, and then the spec: supervision finds a pipeline by its spec, and
 /// must then find from which tick on lost ones count.
-pub async fn write(
+pub(crate) async fn write(
     store: &impl Store,
     world: &impl World,
     bucket: &str,

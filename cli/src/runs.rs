@@ -21,7 +21,7 @@ struct Row {
 }
 
 /// The command.
-pub async fn runs(
+pub(crate) async fn runs(
     pipeline: Option<String>,
     bucket: Option<String>,
     limit: usize,
@@ -65,7 +65,7 @@ fn row(run: &Run) -> Row {
 }
 
 /// The end, or the phase of a run that is live, in the documents' words.
-pub fn state(run: &Run) -> String {
+pub(crate) fn state(run: &Run) -> String {
     if let Some(end) = &run.end {
         return end.as_str().to_owned();
     }

@@ -5,7 +5,7 @@ mod attempts;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use trainspot_shared::identity::{RunId, Stage};
+use trainspot_shared::identity::Stage;
 use trainspot_shared::layout;
 use trainspot_shared::run::{End, Run};
 
@@ -15,7 +15,7 @@ use crate::{ledgers, output};
 
 /// How a person reaches an object.
 #[derive(Debug, Clone)]
-pub enum Where {
+pub(crate) enum Where {
     /// As `s3://<bucket>/…`.
     Bucket(String),
     /// As files under this folder.
@@ -24,7 +24,7 @@ pub enum Where {
 
 impl Where {
     /// The address of a key.
-    pub fn of(&self, key: &str) -> String {
+    pub(crate) fn of(&self, key: &str) -> String {
         match self {
             Self::Bucket(bucket) => format!("s3://{bucket}/{key}"),
             Self::Folder(folder) => folder.join(key).display().to_string(),
@@ -33,7 +33,7 @@ impl Where {
 }
 
 /// The command.
-pub async fn show(run: &str, bucket: Option<String>, as_json: bool) -> anyhow::Result<()> {
+pub(crate) async fn show(run: &str, bucket: Option<String>, as_json: bool) -> anyhow::Result<()> {
     let results = Results::open(bucket).await?;
     let run = ledgers::find(&results.store, &results.bucket, run).await?;
     if as_json {
@@ -43,7 +43,7 @@ pub async fn show(run: &str, bucket: Option<String>, as_json: bool) -> anyhow::R
 }
 
 /// The whole page.
-pub fn render(run: &Run, place: &Where) -> String {
+pub(crate) fn render(run: &Run, place: &Where) -> String {
     let sections = [
         heading(run),
         attempts::render(run),
@@ -56,7 +56,7 @@ pub fn render(run: &Run, place: &Where) -> String {
 }
 
 /// What a run came to and where its files lie, without its history.
-pub fn summary(run: &Run, place: &Where) -> String {
+pub(crate) fn summary(run: &Run, place: &Where) -> String {
     let sections = [heading(run), attempts::render(run), gate(run), places(run, place)];
     sections.into_iter().flatten().map(|section| section.trim_end().to_owned()).collect::<Vec<_>>().join("\n\n")
 }
@@ -100,7 +100,8 @@ fn heading(run: &Run) -> Option<String> {
             totals.cost,
             totals.saved(),
             totals.reclaims,
-            totals.repeated_s(),
+            // An empty sum of floats is -0.
+            totals.repeated_s() + 0.0,
         )
         .ok()?;
     }
@@ -166,7 +167,3 @@ fn is_promoted(run: &Run) -> bool {
     matches!(run.end, Some(End::Succeeded)) && run.gate.is_some()
 }
 
-/// The page's name in a browser, for a local cloud.
-pub fn report_path(place: &Where, run: &RunId) -> String {
-    place.of(&layout::report(run))
-}

@@ -8,18 +8,18 @@ use crate::problem::{Exit, Problem};
 
 /// A spec that was read and checked.
 #[derive(Debug)]
-pub struct SpecFile {
+pub(crate) struct SpecFile {
     /// Where it lies.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its bytes, as they are pushed.
-    pub text: String,
+    pub(crate) text: String,
     /// What it says.
-    pub pipeline: Pipeline,
+    pub(crate) pipeline: Pipeline,
 }
 
 impl SpecFile {
     /// Reads and checks a spec. The file's name must be the pipeline's: people look for it there.
-    pub fn read(path: &Path) -> Result<Self, Problem> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
             Problem::new(Exit::Configuration, format!("spec `{shown}` cannot be read: {error}"))
@@ -29,7 +29,7 @@ impl SpecFile {
     }
 
     /// Checks a spec that is at hand.
-    pub fn parse(path: &Path, text: String) -> Result<Self, Problem> {
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, Problem> {
         let pipeline = Pipeline::parse(&text).map_err(|error| {
             Problem::new(Exit::Configuration, format!("{}:{}: {}", path.display(), error.line, error.problem))
         })?;

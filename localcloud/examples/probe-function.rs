@@ -2,6 +2,7 @@
 //! folder that the event or its job's environment names.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,24 @@ async fn main() -> Result<(), Error> {
 
 async fn probe(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let asked = &event.payload;
-    eprintln!("saw {asked}");
+    // One write: other processes of the function write to the same file.
+    std::io::stderr().write_all(format!("saw {asked}\n").as_bytes())?;
     if let Some(folder) = asked.get("meet_in").and_then(Value::as_str) {
-        meet(Path::new(folder), asked.get("of").and_then(Value::as_u64).unwrap_or(1)).await?;
+        meet(
+            Path::new(folder),
+            asked.get("of").and_then(Value::as_u64).unwrap_or(1),
+        )
+        .await?;
     }
-    if let Some(path) = asked.get("count_in").and_then(Value::as_str).map(PathBuf::from) {
-        let before: u64 = fs::read_to_string(&path).unwrap_or_default().parse().unwrap_or(0);
+    if let Some(path) = asked
+        .get("count_in")
+        .and_then(Value::as_str)
+        .map(PathBuf::from)
+    {
+        let before: u64 = fs::read_to_string(&path)
+            .unwrap_or_default()
+            .parse()
+            .unwrap_or(0);
         fs::write(&path, (before + 1).to_string())?;
     }
     if let Some(code) = asked.get("exit").and_then(Value::as_i64) {

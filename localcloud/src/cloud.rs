@@ -18,8 +18,8 @@ use crate::folder::Folder;
 use crate::front::{self, KEY_PREFIX};
 use crate::happening::{Happening, RecordedCall, Watch};
 use crate::ids::Ids;
-use crate::listening::Port;
 use crate::lambda::{FunctionSettings, Functions, InvokeAnswer};
+use crate::listening::Port;
 use crate::s3::Store;
 use crate::settings::Settings;
 use crate::sns::{Notices, PublishedNotice};
@@ -60,11 +60,19 @@ impl LocalCloud {
         let watch = Arc::new(Watch::new());
         let port = Port::open(settings.port)
             .await
-            .map_err(|source| StartError::Listen { port: settings.port, source })?;
+            .map_err(|source| StartError::Listen {
+                port: settings.port,
+                source,
+            })?;
         let endpoint_url = format!("http://{}", port.address);
 
-        let store = Store::new(Arc::clone(&folder), stack.buckets.clone())
-            .map_err(|source| StartError::File { doing: "make the buckets in", path: settings.folder.clone(), source })?;
+        let store = Store::new(Arc::clone(&folder), stack.buckets.clone()).map_err(|source| {
+            StartError::File {
+                doing: "make the buckets in",
+                path: settings.folder.clone(),
+                source,
+            }
+        })?;
         let functions = Functions::new(
             Arc::clone(&stack),
             Arc::clone(&folder),
@@ -84,7 +92,12 @@ impl LocalCloud {
             Arc::clone(&watch),
             settings.duplicate_events,
         )?;
-        let notices = Notices::open(stack.topics.clone(), Arc::clone(&folder), Arc::clone(&ids), Arc::clone(&watch))?;
+        let notices = Notices::open(
+            stack.topics.clone(),
+            Arc::clone(&folder),
+            Arc::clone(&ids),
+            Arc::clone(&watch),
+        )?;
         let (events, mut emitted) = mpsc::unbounded_channel();
         let batch = Batch::open(
             Arc::clone(&stack),
@@ -101,10 +114,19 @@ impl LocalCloud {
             },
             events,
         )?;
-        let parts = Arc::new(Parts { store: Arc::new(store), batch, notices, functions, watch, ids });
+        let parts = Arc::new(Parts {
+            store: Arc::new(store),
+            batch,
+            notices,
+            functions,
+            watch,
+            ids,
+        });
 
         let door = Arc::clone(&parts);
-        let router = Router::new().fallback(any(move |request| front::handle(Arc::clone(&door), request)));
+        let router = Router::new().fallback(any(move |request| {
+            front::handle(Arc::clone(&door), request)
+        }));
         let server = port.serve(router);
         let delivery = tokio::spawn({
             let bus = Arc::clone(&bus);
@@ -118,7 +140,15 @@ impl LocalCloud {
         if settings.fire_schedules {
             bus.start_clocks();
         }
-        Ok(Self { endpoint_url, notice_lead: settings.notice_lead, stack, parts, bus, server, delivery })
+        Ok(Self {
+            endpoint_url,
+            notice_lead: settings.notice_lead,
+            stack,
+            parts,
+            bus,
+            server,
+            delivery,
+        })
     }
 
     /// `http://127.0.0.1:<port>`, for every service.
@@ -142,33 +172,64 @@ impl LocalCloud {
     }
 
     /// Fires a scheduled rule or schedule as if it were due at `at`, and answers the invocation's request id.
-    #[expect(clippy::unused_async, reason = "delivery may come to wait, and callers should not have to change then")]
-    pub async fn deliver_tick(&self, rule_logical_id: &str, at: Timestamp) -> Result<String, Refused> {
+    #[expect(
+        clippy::unused_async,
+        reason = "delivery may come to wait, and callers should not have to change then"
+    )]
+    pub async fn deliver_tick(
+        &self,
+        rule_logical_id: &str,
+        at: Timestamp,
+    ) -> Result<String, Refused> {
         self.bus.tick(rule_logical_id, at)
     }
 
     /// Invokes a function (by logical id, name or ARN) and waits for its answer.
     pub async fn invoke(&self, function: &str, payload: Value) -> Result<InvokeAnswer, Refused> {
-        let found = self.stack.function(function).ok_or_else(|| Refused::NoSuchFunction(function.to_owned()))?;
-        Ok(self.parts.functions.invoke(found, payload.to_string().into()).await)
+        let found = self
+            .stack
+            .function(function)
+            .ok_or_else(|| Refused::NoSuchFunction(function.to_owned()))?;
+        Ok(self
+            .parts
+            .functions
+            .invoke(found, payload.to_string().into())
+            .await)
     }
 
     /// Puts an event on the bus; members that a sender may leave out are filled in.
-    #[expect(clippy::unused_async, reason = "delivery may come to wait, and callers should not have to change then")]
+    #[expect(
+        clippy::unused_async,
+        reason = "delivery may come to wait, and callers should not have to change then"
+    )]
     pub async fn put_event(&self, event: Value) {
         self.bus.put(event);
     }
 
     /// Takes the host of a STARTING or RUNNING job back.
-    #[expect(clippy::unused_async, reason = "reclaiming may come to wait, and callers should not have to change then")]
+    #[expect(
+        clippy::unused_async,
+        reason = "reclaiming may come to wait, and callers should not have to change then"
+    )]
     pub async fn reclaim(&self, job_id: &str, how: Reclaim) -> Result<(), Refused> {
         self.parts.batch.reclaim(job_id, how)
     }
 
     /// Whether a queue gets hosts from now on. Without, its jobs stay RUNNABLE; those that run go on.
-    #[expect(clippy::unused_async, reason = "jobs are started from here, which needs the runtime")]
-    pub async fn withhold_capacity(&self, queue_logical_id: &str, withheld: bool) -> Result<(), Refused> {
-        let queue = self.stack.queues.iter().find(|queue| queue.logical_id == queue_logical_id);
+    #[expect(
+        clippy::unused_async,
+        reason = "jobs are started from here, which needs the runtime"
+    )]
+    pub async fn withhold_capacity(
+        &self,
+        queue_logical_id: &str,
+        withheld: bool,
+    ) -> Result<(), Refused> {
+        let queue = self
+            .stack
+            .queues
+            .iter()
+            .find(|queue| queue.logical_id == queue_logical_id);
         let queue = queue.ok_or_else(|| Refused::NoSuchQueue(queue_logical_id.to_owned()))?;
         self.parts.batch.withhold(&queue.arn, withheld);
         Ok(())

@@ -36,12 +36,18 @@ impl Folder {
         })?;
         let at = |doing, path: &Path| {
             let path = path.to_owned();
-            move |source| StartError::File { doing, path, source }
+            move |source| StartError::File {
+                doing,
+                path,
+                source,
+            }
         };
         let lock_path = root.join("lock");
         let lock = File::create(&lock_path).map_err(at("create", &lock_path))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StartError::FolderInUse { folder: root.clone() },
+            TryLockError::WouldBlock => StartError::FolderInUse {
+                folder: root.clone(),
+            },
             TryLockError::Error(source) => at("lock", &lock_path)(source),
         })?;
 
@@ -50,7 +56,16 @@ impl Folder {
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(at("clear", &temporary))?;
         }
-        for part in ["tmp", "buckets", "attributes", "batch", "notices", "dead-letters", "hosts", "logs/lambda"] {
+        for part in [
+            "tmp",
+            "buckets",
+            "attributes",
+            "batch",
+            "notices",
+            "dead-letters",
+            "hosts",
+            "logs/lambda",
+        ] {
             make(root.join(part))?;
         }
         let starts_path = root.join("starts");
@@ -59,7 +74,12 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 1,
             Err(source) => return Err(at("read", &starts_path)(source)),
         };
-        let folder = Self { root, starts, writes: AtomicU64::new(0), _lock: lock };
+        let folder = Self {
+            root,
+            starts,
+            writes: AtomicU64::new(0),
+            _lock: lock,
+        };
         folder
             .write(&starts_path, starts.to_string().as_bytes())
             .map_err(at("write", &starts_path))?;
@@ -98,7 +118,10 @@ mod tests {
         let held = Folder::open(place.path()).expect("a fresh folder opens");
 
         let second = Folder::open(place.path());
-        assert!(matches!(second, Err(StartError::FolderInUse { .. })), "{second:?}");
+        assert!(
+            matches!(second, Err(StartError::FolderInUse { .. })),
+            "{second:?}"
+        );
 
         drop(held);
         let after = Folder::open(place.path()).expect("a released folder opens");

@@ -124,7 +124,11 @@ impl Watch {
     pub(crate) fn report(&self, happening: Happening) {
         match &happening {
             Happening::NotImplemented { service, what } => {
-                tracing::warn!(service, what, "answered 501: the local cloud does not have this");
+                tracing::warn!(
+                    service,
+                    what,
+                    "answered 501: the local cloud does not have this"
+                );
             }
             Happening::Broken { what } => tracing::error!(what, "the local cloud failed"),
             other => tracing::debug!(happening = ?other, "happening"),
@@ -134,7 +138,9 @@ impl Watch {
     }
 
     pub(crate) fn broken(&self, doing: &str, error: &dyn std::fmt::Display) {
-        self.report(Happening::Broken { what: format!("{doing}: {error}") });
+        self.report(Happening::Broken {
+            what: format!("{doing}: {error}"),
+        });
     }
 
     pub(crate) fn record(&self, call: RecordedCall) {

@@ -35,7 +35,14 @@ impl Ids {
     /// A version 4 UUID.
     pub(crate) fn uuid(&self) -> String {
         let h = self.hex(32);
-        format!("{}-{}-4{}-a{}-{}", &h[..8], &h[8..12], &h[13..16], &h[17..20], &h[20..])
+        format!(
+            "{}-{}-4{}-a{}-{}",
+            &h[..8],
+            &h[8..12],
+            &h[13..16],
+            &h[17..20],
+            &h[20..]
+        )
     }
 
     /// An EC2 instance id.

@@ -57,11 +57,22 @@ struct Marked {
 impl Imds {
     /// Opens the service on a free port.
     pub(crate) async fn open(identity: Identity, ids: Arc<Ids>) -> io::Result<Self> {
-        let shared = Arc::new(Shared { identity, ids, tokens: Mutex::default(), marked: Mutex::default() });
-        let router = Router::new().fallback(any(answer)).with_state(Arc::clone(&shared));
+        let shared = Arc::new(Shared {
+            identity,
+            ids,
+            tokens: Mutex::default(),
+            marked: Mutex::default(),
+        });
+        let router = Router::new()
+            .fallback(any(answer))
+            .with_state(Arc::clone(&shared));
         let port = Port::open(0).await?;
         let endpoint = format!("http://{}", port.address);
-        Ok(Self { endpoint, shared, server: port.serve(router) })
+        Ok(Self {
+            endpoint,
+            shared,
+            server: port.serve(router),
+        })
     }
 
     /// `http://127.0.0.1:<port>`
@@ -71,7 +82,10 @@ impl Imds {
 
     /// Announces the host's end, with the rebalance recommendation that goes with it.
     pub(crate) fn mark(&self, ends_at: Timestamp) {
-        *locked(&self.shared.marked) = Some(Marked { noticed_at: Timestamp::now(), ends_at });
+        *locked(&self.shared.marked) = Some(Marked {
+            noticed_at: Timestamp::now(),
+            ends_at,
+        });
     }
 }
 
@@ -81,7 +95,12 @@ impl Drop for Imds {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if uri.path() == "/latest/api/token" {
         let life: Option<u32> = text(TOKEN_LIFE).and_then(|text| text.parse().ok());
@@ -113,9 +132,12 @@ async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, hea
             Market::Spot => "spot".to_owned(),
             Market::OnDemand => "on-demand".to_owned(),
         }),
-        "meta-data/spot/instance-action" => {
-            marked.map(|marked| format!(r#"{{"action":"terminate","time":"{}"}}"#, seconds(marked.ends_at)))
-        }
+        "meta-data/spot/instance-action" => marked.map(|marked| {
+            format!(
+                r#"{{"action":"terminate","time":"{}"}}"#,
+                seconds(marked.ends_at)
+            )
+        }),
         "meta-data/spot/termination-time" => marked.map(|marked| seconds(marked.ends_at)),
         "meta-data/events/recommendations/rebalance" => {
             marked.map(|marked| format!(r#"{{"noticeTime":"{}"}}"#, seconds(marked.noticed_at)))

@@ -26,11 +26,23 @@ pub(crate) fn started_at(pid: i32) -> Option<u64> {
 /// at its start held this mark, which only processes of that host were given. A program that left the
 /// group (a daemon, a session of its own) dies with its host all the same.
 pub(crate) fn end_marked(mark: &str) {
-    let Ok(entries) = fs::read_dir("/proc") else { return };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return;
+    };
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
-        let is_marked = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        let Ok(environment) = fs::read(entry.path().join("environ")) else {
+            continue;
+        };
+        let is_marked = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes());
         if is_marked && let Some(pid) = Pid::from_raw(pid) {
             // It may have ended by itself in between.
             let _ = kill_process(pid, Signal::KILL);

@@ -53,7 +53,7 @@ impl Settings {
             parameters: BTreeMap::new(),
             binaries: binaries.into(),
             image,
-            notice_lead: Duration::from_secs(120),
+            notice_lead: Duration::from_mins(2),
             seed: 1,
             port: 0,
             instance_type: "g5.xlarge".into(),

@@ -56,34 +56,75 @@ pub(crate) struct Notices {
 
 impl Notices {
     /// Reads what was published before.
-    pub(crate) fn open(topics: Vec<String>, folder: Arc<Folder>, ids: Arc<Ids>, watch: Arc<Watch>) -> Result<Self, StartError> {
+    pub(crate) fn open(
+        topics: Vec<String>,
+        folder: Arc<Folder>,
+        ids: Arc<Ids>,
+        watch: Arc<Watch>,
+    ) -> Result<Self, StartError> {
         let path = folder.path("notices");
-        let at = |source| StartError::File { doing: "read the notices in", path: path.clone(), source };
+        let at = |source| StartError::File {
+            doing: "read the notices in",
+            path: path.clone(),
+            source,
+        };
         let mut published: Vec<PublishedNotice> = Vec::new();
         for entry in fs::read_dir(&path).map_err(at)? {
             let path = entry.map_err(at)?.path();
-            let bytes = fs::read(&path).map_err(|source| StartError::File { doing: "read", path: path.clone(), source })?;
-            published.push(serde_json::from_slice(&bytes).map_err(|source| StartError::Record { path: path.clone(), source })?);
+            let bytes = fs::read(&path).map_err(|source| StartError::File {
+                doing: "read",
+                path: path.clone(),
+                source,
+            })?;
+            published.push(serde_json::from_slice(&bytes).map_err(|source| {
+                StartError::Record {
+                    path: path.clone(),
+                    source,
+                }
+            })?);
         }
         published.sort_by_key(|notice| notice.sequence);
-        Ok(Self { topics, folder, ids, watch, published: Mutex::new(published) })
+        Ok(Self {
+            topics,
+            folder,
+            ids,
+            watch,
+            published: Mutex::new(published),
+        })
     }
 
     pub(crate) fn published(&self) -> Vec<PublishedNotice> {
         locked(&self.published).clone()
     }
 
-    fn publish(&self, form: &BTreeMap<String, String>) -> Result<String, (StatusCode, &'static str, String)> {
-        let invalid = |why: &str| Err((StatusCode::BAD_REQUEST, "InvalidParameter", format!("Invalid parameter: {why}")));
+    fn publish(
+        &self,
+        form: &BTreeMap<String, String>,
+    ) -> Result<String, (StatusCode, &'static str, String)> {
+        let invalid = |why: &str| {
+            Err((
+                StatusCode::BAD_REQUEST,
+                "InvalidParameter",
+                format!("Invalid parameter: {why}"),
+            ))
+        };
         let text = |name: &str| form.get(name).map(String::as_str);
         for missing in ["PhoneNumber", "MessageGroupId", "MessageDeduplicationId"] {
             if text(missing).is_some() {
-                return Err((StatusCode::NOT_IMPLEMENTED, "NotImplemented", format!("Publish with {missing} does not exist here")));
+                return Err((
+                    StatusCode::NOT_IMPLEMENTED,
+                    "NotImplemented",
+                    format!("Publish with {missing} does not exist here"),
+                ));
             }
         }
         let topic = text("TopicArn").or(text("TargetArn")).unwrap_or_default();
         if !self.topics.iter().any(|known| known == topic) {
-            return Err((StatusCode::NOT_FOUND, "NotFound", "Topic does not exist".into()));
+            return Err((
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                "Topic does not exist".into(),
+            ));
         }
         let message = text("Message").unwrap_or_default();
         if message.is_empty() {
@@ -91,7 +132,9 @@ impl Notices {
         }
         let subject = text("Subject");
         if let Some(subject) = subject {
-            let fits = !subject.is_empty() && subject.chars().count() < SUBJECT_LIMIT && !subject.chars().any(char::is_control);
+            let fits = !subject.is_empty()
+                && subject.chars().count() < SUBJECT_LIMIT
+                && !subject.chars().any(char::is_control);
             if !fits {
                 return invalid("Subject");
             }
@@ -108,8 +151,13 @@ impl Notices {
                 return invalid("Message Structure - No default entry in JSON message body");
             }
         }
-        let attributes = attributes(form).map_err(|why| (StatusCode::BAD_REQUEST, "ParameterValueInvalid", why))?;
-        let size = message.len() + attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let attributes = attributes(form)
+            .map_err(|why| (StatusCode::BAD_REQUEST, "ParameterValueInvalid", why))?;
+        let size = message.len()
+            + attributes
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>();
         if size > LONGEST_MESSAGE {
             return invalid("Message too long");
         }
@@ -125,15 +173,25 @@ impl Notices {
             attributes,
             published_at: Timestamp::now(),
         };
-        let path = self.folder.path("notices").join(format!("{:04}.json", notice.sequence));
+        let path = self
+            .folder
+            .path("notices")
+            .join(format!("{:04}.json", notice.sequence));
         let written = serde_json::to_vec_pretty(&notice)
             .map_err(std::io::Error::other)
             .and_then(|bytes| self.folder.write(&path, &bytes));
         if let Err(error) = written {
             self.watch.broken("write a notice", &error);
-            return Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalError", error.to_string()));
+            return Err((
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                error.to_string(),
+            ));
         }
-        self.watch.report(Happening::NoticePublished { sequence: notice.sequence, subject: notice.subject.clone() });
+        self.watch.report(Happening::NoticePublished {
+            sequence: notice.sequence,
+            subject: notice.subject.clone(),
+        });
         let message_id = notice.message_id.clone();
         published.push(notice);
         Ok(message_id)
@@ -142,11 +200,19 @@ impl Notices {
 
 /// Answers one request to SNS.
 pub(crate) fn handle(notices: &Notices, request: &Request) -> Answer {
-    let form: BTreeMap<String, String> = form_urlencoded::parse(&request.body).into_owned().collect();
-    let action = form.get("Action").map_or("an unnamed action", String::as_str);
+    let form: BTreeMap<String, String> =
+        form_urlencoded::parse(&request.body).into_owned().collect();
+    let action = form
+        .get("Action")
+        .map_or("an unnamed action", String::as_str);
     let request_id = notices.ids.uuid();
     if action != "Publish" {
-        let response = error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &format!("{action} does not exist here"), &request_id);
+        let response = error(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            &format!("{action} does not exist here"),
+            &request_id,
+        );
         return Answer::not_implemented(action, response);
     }
     let topic = form.get("TopicArn").cloned().unwrap_or_default();
@@ -166,16 +232,23 @@ pub(crate) fn handle(notices: &Notices, request: &Request) -> Answer {
 fn attributes(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
     let mut attributes = BTreeMap::new();
     for (key, name) in form {
-        let Some(entry) = key.strip_prefix("MessageAttributes.entry.").and_then(|rest| rest.strip_suffix(".Name")) else {
+        let Some(entry) = key
+            .strip_prefix("MessageAttributes.entry.")
+            .and_then(|rest| rest.strip_suffix(".Name"))
+        else {
             continue;
         };
         let value = |part: &str| form.get(&format!("MessageAttributes.entry.{entry}.Value.{part}"));
         let kind = value("DataType").map_or("", String::as_str);
         if !(kind.starts_with("String") || kind.starts_with("Number")) {
-            return Err(format!("The message attribute '{name}' has an unusable data type '{kind}'"));
+            return Err(format!(
+                "The message attribute '{name}' has an unusable data type '{kind}'"
+            ));
         }
         let text = value("StringValue").filter(|text| !text.is_empty());
-        let text = text.ok_or_else(|| format!("The message attribute '{name}' must contain a non-empty value"))?;
+        let text = text.ok_or_else(|| {
+            format!("The message attribute '{name}' must contain a non-empty value")
+        })?;
         attributes.insert(name.clone(), text.clone());
     }
     Ok(attributes)
@@ -183,7 +256,11 @@ fn attributes(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String
 
 fn error(status: StatusCode, code: &str, message: &str, request_id: &str) -> Response<Body> {
     let message = message.replace('&', "&amp;").replace('<', "&lt;");
-    let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
+    let kind = if status.is_server_error() {
+        "Receiver"
+    } else {
+        "Sender"
+    };
     xml(
         status,
         format!(
@@ -195,6 +272,8 @@ fn error(status: StatusCode, code: &str, message: &str, request_id: &str) -> Res
 fn xml(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
 }

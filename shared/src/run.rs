@@ -14,6 +14,8 @@ mod platform;
 mod remedy;
 mod stage_end;
 mod submission;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 os.environ["KERAS_BACKEND"] = "jax"
+# JAX's own cache, for this session only: most tests start a process that compiles what another
+# one has compiled. `NO_CACHE` is for the run that resumed ones are compared with.
+COMPILED = tempfile.TemporaryDirectory(prefix="trainer-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 TRAINER = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
@@ -53,7 +60,6 @@ class Place:
 
     root: Path
     params: dict = field(default_factory=dict)
-    extra: dict = field(default_factory=dict)
 
     def __post_init__(self):
         for name in ("data", "in", "ckpt"):

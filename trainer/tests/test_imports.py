@@ -1,6 +1,5 @@
 """Imports give the same bytes for the same source, and what the sources really hold."""
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -82,7 +81,7 @@ def test_importing_again_gives_the_same_bytes(tmp_path):
     ]
 
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert os.listdir(tmp_path / "x") == ["interactions.parquet"]
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["interactions.parquet"]
     assert read_interactions(tmp_path / "x").n_events == 2
 
 

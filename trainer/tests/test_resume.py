@@ -8,23 +8,13 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY, Place, table
+from conftest import NO_CACHE, TINY, Place, table
 
 from trainer.checkpoint import steps_in
 
 # Steps short enough to be stopped between, and a checkpoint so often that a kill finds one.
-STEPS = {**TINY, "epochs": 60, "chunk_s": 0.001, "checkpoint_every_s": 0.05}
+STEPS = {**TINY, "epochs": 25, "chunk_s": 0.001, "checkpoint_every_s": 0.05}
 DEADLINE_S = 60
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """JAX's own cache, so that each resumed process need not compile again."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    return {
-        "JAX_COMPILATION_CACHE_DIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
 
 
 def make(root, params):
@@ -37,7 +27,7 @@ def make(root, params):
 def undisturbed(tmp_path_factory):
     """The run that nobody stops, compiled by itself."""
     made = make(tmp_path_factory.mktemp("undisturbed"), STEPS)
-    code, errors = made.run("train", made.root / "out")
+    code, errors = made.run("train", made.root / "out", env=NO_CACHE)
     assert code == 0, errors
     return made
 
@@ -60,7 +50,7 @@ def wait_for_step(process, out, step, checkpoints=None):
     raise AssertionError(f"no step {step} within {DEADLINE_S} s")
 
 
-def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tmp_path, cache):
+def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tmp_path):
     made = make(tmp_path, STEPS)
     total = training(undisturbed.root / "out")["steps"]
     # Random, but of a third each, so that they are reached in order; printed when it fails.
@@ -68,7 +58,7 @@ def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tm
     history, last_of_attempt = [], 0
     for number, (how, step) in enumerate(zip(("TERM", "KILL", "TERM"), draws, strict=True)):
         out = tmp_path / f"out-{number}"
-        process = made.start("train", out, env=cache)
+        process = made.start("train", out)
         if how == "TERM":
             wait_for_step(process, out, step)
             process.send_signal(signal.SIGTERM)
@@ -86,7 +76,7 @@ def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tm
         assert history[-1] > last_of_attempt, draws
         last_of_attempt = history[-1]
 
-    code, errors = made.run("train", tmp_path / "out", env=cache)
+    code, errors = made.run("train", tmp_path / "out")
 
     assert code == 0, errors
     resumed, whole = training(tmp_path / "out"), training(undisturbed.root / "out")
@@ -104,9 +94,7 @@ def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tm
     assert first["step"] > history[-1]
 
 
-def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(
-    undisturbed, tmp_path, cache
-):
+def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(undisturbed, tmp_path):
     made = make(tmp_path, STEPS)
     older, newest = sorted(steps_in(undisturbed.checkpoints))
     for step in (older, newest):
@@ -114,7 +102,7 @@ def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     part = made.checkpoints / str(newest) / "part-00000.safetensors"
     part.write_bytes(part.read_bytes()[:-9])
 
-    code, errors = made.run("train", tmp_path / "out", env=cache)
+    code, errors = made.run("train", tmp_path / "out")
 
     assert code == 0, errors
     assert f"checkpoint {newest} is torn" in errors
@@ -124,10 +112,10 @@ def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     assert after["digest"] == training(undisturbed.root / "out")["digest"]
 
 
-def test_sigusr1_checkpoints_and_training_goes_on(tmp_path, cache):
+def test_sigusr1_checkpoints_and_training_goes_on(tmp_path):
     made = make(tmp_path, {**STEPS, "checkpoint_every_s": 3600})
     out = tmp_path / "out"
-    process = made.start("train", out, env=cache)
+    process = made.start("train", out)
     wait_for_step(process, out, 10)
     process.send_signal(signal.SIGUSR1)
     deadline = time.monotonic() + DEADLINE_S
@@ -140,10 +128,8 @@ def test_sigusr1_checkpoints_and_training_goes_on(tmp_path, cache):
     assert len(steps_in(made.checkpoints)) == 1
 
 
-def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path, cache):
-    code, errors = undisturbed.run(
-        "train", tmp_path / "out", params={**STEPS, "seed": 4}, env=cache
-    )
+def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path):
+    code, errors = undisturbed.run("train", tmp_path / "out", params={**STEPS, "seed": 4})
 
     assert code == 64
     failure = json.loads((tmp_path / "out" / "failure.json").read_text())
@@ -151,13 +137,13 @@ def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path, cac
     assert failure["reason"] in errors
 
 
-def test_the_switch_that_ignores_checkpoints_repeats_steps(undisturbed, tmp_path, cache):
+def test_the_switch_that_ignores_checkpoints_repeats_steps(undisturbed, tmp_path):
     made = make(tmp_path, STEPS)
     newest = max(steps_in(undisturbed.checkpoints))
     shutil.copytree(undisturbed.checkpoints / str(newest), made.checkpoints / str(newest))
 
     code, errors = made.run(
-        "train", tmp_path / "out", env={**cache, "TRAINSPOT_TEST_IGNORE_CHECKPOINT": "1"}
+        "train", tmp_path / "out", env={"TRAINSPOT_TEST_IGNORE_CHECKPOINT": "1"}
     )
 
     assert code == 0, errors

@@ -11,8 +11,14 @@ from scipy import sparse
 
 from trainer.dataset import Interactions
 
-HALF_LIFE_SHARE = 0.05  # of the fitted span: a year of data gives a half-life of 18 days
+# Chosen once on the first 80 % of MovieLens-100K and of Online Retail, each split again at its own
+# 80 %; what `evaluate` predicts took no part in it.
+RECENT_HALF_LIFE = 0.02  # of the fitted span: with a year of data, a week
+RULE_HALF_LIFE = 0.25  # what follows what changes more slowly than what is popular
 WINDOW = 10  # how far apart two events may be and still make a rule
+PRIOR_WEIGHT = (
+    100.0  # a rule counts as if this many transitions to recently popular items were seen
+)
 
 
 @dataclass(frozen=True)
@@ -30,23 +36,28 @@ class Popularity:
 
 @dataclass(frozen=True)
 class SequentialRules:
-    """What followed what, within a window, nearer counting more."""
+    """What followed what, within a window, nearer counting more: for each recent item the share
+    of each other one among what came after it, smoothed towards what is popular now."""
 
-    transitions: sparse.csr_matrix
-    fallback: np.ndarray  # in (0, 1): decides only between items about which the rules say nothing
+    shares: sparse.csr_matrix
+    unsure: np.ndarray  # by item: how much of its rule is the prior
+    prior: np.ndarray
 
     def scores(
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
     ) -> np.ndarray:
-        """One row of scores for each history."""
+        """One row of scores for each history; an empty history gets the prior."""
         distance = np.arange(1, WINDOW + 1)
         places = end[:, None] - distance[None, :]
         known = places >= start[:, None]
         rows = np.repeat(np.arange(len(start)), known.sum(1))
         weights = np.broadcast_to(1.0 / distance, known.shape)[known]
-        shape = (len(start), self.transitions.shape[0])
+        shape = (len(start), self.shares.shape[0])
         recent = sparse.csr_matrix((weights, (rows, item[places[known]])), shape=shape)
-        return (recent @ self.transitions).toarray().astype(np.float32) + self.fallback
+        of_prior = np.where(known.any(1), recent @ self.unsure, 1.0)
+        return ((recent @ self.shares).toarray() + of_prior[:, None] * self.prior).astype(
+            np.float32
+        )
 
 
 def fit(name: str, events: Interactions) -> Popularity | SequentialRules:
@@ -54,35 +65,46 @@ def fit(name: str, events: Interactions) -> Popularity | SequentialRules:
     if name == "popularity":
         counts = np.bincount(events.item, events.weight, events.n_items)
         return Popularity(counts.astype(np.float32))
-    recent = recency(events)
     if name == "recency-popularity":
-        return Popularity(recent.astype(np.float32))
+        return Popularity(decayed_counts(events).astype(np.float32))
     if name == "sequential-rules":
-        return SequentialRules(transitions(events), fallback(recent))
+        return rules(events)
     raise ValueError(f"no baseline is called {name!r}")
 
 
-def recency(events: Interactions) -> np.ndarray:
-    """Popularity in which an event counts half for each half-life that it is old."""
+def decayed_weights(events: Interactions, half_life_share: float) -> np.ndarray:
+    """Each event's weight, halved for each half-life that it is old."""
     if events.n_events == 0:
-        return np.zeros(events.n_items)
+        return np.zeros(0)
     newest, oldest = int(events.time_ms.max()), int(events.time_ms.min())
-    half_life = max((newest - oldest) * HALF_LIFE_SHARE, 1.0)
-    age = (newest - events.time_ms) / half_life
-    return np.bincount(events.item, events.weight * np.exp2(-age), events.n_items)
+    half_life = max((newest - oldest) * half_life_share, 1.0)
+    return events.weight * np.exp2((events.time_ms - newest) / half_life)
 
 
-def fallback(recent: np.ndarray) -> np.ndarray:
-    """Recent popularity scaled far below the weakest rule (a tenth at distance 10 twice)."""
-    return (recent / max(recent.max(initial=0.0), 1e-12) * 1e-4).astype(np.float32)
+def decayed_counts(events: Interactions) -> np.ndarray:
+    """How popular each item is now."""
+    return np.bincount(events.item, decayed_weights(events, RECENT_HALF_LIFE), events.n_items)
+
+
+def rules(events: Interactions) -> SequentialRules:
+    """Counts transitions and smooths them."""
+    counts = transitions(events)
+    seen = np.asarray(counts.sum(axis=1)).ravel()
+    popular = decayed_counts(events)
+    return SequentialRules(
+        shares=(sparse.diags(1.0 / (seen + PRIOR_WEIGHT)) @ counts).tocsr(),
+        unsure=PRIOR_WEIGHT / (seen + PRIOR_WEIGHT),
+        prior=popular / max(popular.sum(), 1e-12),
+    )
 
 
 def transitions(events: Interactions) -> sparse.csr_matrix:
-    """How often each item followed each other one, weighted by 1 / distance."""
+    """How often each item followed each other one, weighted by 1 / distance and by age."""
     total = sparse.csr_matrix((events.n_items, events.n_items))
+    weights = decayed_weights(events, RULE_HALF_LIFE)
     for distance in range(1, WINDOW + 1):
         same = events.user[:-distance] == events.user[distance:]
         before, after = events.item[:-distance][same], events.item[distance:][same]
-        weight = events.weight[distance:][same].astype(np.float64) / distance
+        weight = weights[distance:][same] / distance
         total = total + sparse.csr_matrix((weight, (before, after)), shape=total.shape)
     return total.tocsr()

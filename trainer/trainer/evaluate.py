@@ -291,7 +291,7 @@ def champion_report(config: EvaluateConfig, scored: Scored, best: str) -> dict[s
             }
         )
     return {
-        "run_id": config.champion_run_id,
+        "run_id": config.champion_run_id or "",
         "candidate": config.champion_candidate,
         GATE_METRIC: estimate(theirs.mean(), drawn[:, 1]),
         "paired": {

@@ -5,6 +5,7 @@ order of scores are checked against the files and the dataset. It changes and co
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainer.atomic import sha256_of, write_json
-from trainer.config import RecommendConfig
 from trainer.dataset import Interactions, read_interactions
 from trainer.failure import DataError
 from trainer.progress import Progress
@@ -24,25 +24,24 @@ AGREED = ("shards", "top_k", "candidate", "dataset_fingerprint")
 
 
 def gather(
-    config: RecommendConfig | None,
+    asked: Mapping[str, Any],
     data_dir: Path,
     input_dir: Path,
     out_dir: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Verifies all shards and writes `recommendations.json`. With a `config`, the shards must
-    also be of that candidate and length."""
+    """Verifies all shards and writes `recommendations.json`. `asked` may name the `candidate` and
+    the `top_k` that the run wants; what it does not name is as the shards agree."""
     progress.say("reading data")
     events = read_interactions(data_dir)
     folder = input_dir / "recommend"
     abouts = read_shards(folder)
     first = abouts[0]
-    if config is not None:
-        for name, wanted in (("candidate", config.candidate), ("top_k", config.top_k)):
-            if first[name] != wanted:
-                raise DataError(
-                    f"shard 0: `{name}` must be {wanted} in this run, received: {first[name]}"
-                )
+    for name, wanted in asked.items():
+        if first[name] != wanted:
+            raise DataError(
+                f"shard 0: `{name}` must be {wanted} in this run, received: {first[name]}"
+            )
     if first["dataset_fingerprint"] != events.fingerprint:
         raise DataError(
             f"shard 0: must be of this dataset ({events.fingerprint}), "

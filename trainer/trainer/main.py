@@ -19,6 +19,7 @@ from trainer.signals import Requests
 BUG = 70
 STAGES = ("train", "evaluate", "recommend", "gather")
 IMPORTS = ("movielens-100k", "online-retail", "csv")
+ASKED_OF_SHARDS = ("candidate", "top_k")
 DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 
 
@@ -110,8 +111,7 @@ def run_stage(verb: str, env: Environment, requests: Requests) -> None:
         from trainer.gather import gather
 
         config = parse(RecommendConfig, env.params, later)
-        # Without parameters of its own, gather takes the shards' word for what was asked.
-        asked = config if "candidate" in env.params and "top_k" in env.params else None
+        asked = {name: getattr(config, name) for name in ASKED_OF_SHARDS if name in env.params}
         gather(asked, env.data_dir, env.input_dir, env.output_dir, progress)
 
 

@@ -22,7 +22,7 @@ const TRIES: u32 = 5;
 
 /// The port that this process' clients look at. On the first call it does not come back: the process
 /// begins anew with such a port.
-pub fn settle() -> anyhow::Result<u16> {
+pub(crate) fn settle() -> anyhow::Result<u16> {
     match chosen() {
         Some(port) => Ok(port),
         None => Err(begin_anew(0)),
@@ -30,7 +30,7 @@ pub fn settle() -> anyhow::Result<u16> {
 }
 
 /// The chosen port was taken by somebody else: begins anew with another one.
-pub fn choose_again() -> anyhow::Error {
+pub(crate) fn choose_again() -> anyhow::Error {
     let tries = std::env::var(TRIES_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     if tries < TRIES {
         return begin_anew(tries + 1);

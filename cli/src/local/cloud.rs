@@ -16,9 +16,9 @@ use crate::problem::{Exit, Problem};
 use crate::show::Where;
 
 /// The template's names for what this command must know: the rest it finds in there by itself.
-pub const RESULTS_BUCKET: &str = "ResultsBucket";
+pub(crate) const RESULTS_BUCKET: &str = "ResultsBucket";
 /// See [`RESULTS_BUCKET`].
-pub const DATA_BUCKET: &str = "DataBucket";
+pub(crate) const DATA_BUCKET: &str = "DataBucket";
 
 /// A failed invocation is tried again after 3 and 6 seconds here, not after 1 and 2 minutes.
 const RETRY_SCALE: f64 = 0.05;
@@ -28,24 +28,24 @@ const TEST_SWITCHES: [&str; 3] =
 
 /// Where the parts of a local cloud lie; all of them relative to the current folder.
 #[derive(Debug, Clone, Args)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The template that says what exists
     #[arg(long, default_value = "template.yaml", value_name = "FILE")]
-    pub template: PathBuf,
+    pub(crate) template: PathBuf,
     /// Where the functions' and the agent's binaries lie
     #[arg(long, default_value = "target/debug", value_name = "DIR")]
-    pub binaries: PathBuf,
+    pub(crate) binaries: PathBuf,
     /// The Python that stands in for the image's
     #[arg(long, default_value = ".venv/bin/python", value_name = "FILE")]
-    pub python: PathBuf,
+    pub(crate) python: PathBuf,
     /// The folder with the Python package `trainer`
     #[arg(long, default_value = "trainer", value_name = "DIR")]
-    pub trainer: PathBuf,
+    pub(crate) trainer: PathBuf,
 }
 
 impl Parts {
     /// Whether everything that `pipelines` need is there; nothing is touched.
-    pub fn check(&self, pipelines: &[&Pipeline]) -> Result<(), Problem> {
+    pub(crate) fn check(&self, pipelines: &[&Pipeline]) -> Result<(), Problem> {
         let missing = |path: &Path, what: &str, hint: &str| {
             Problem::new(Exit::Configuration, format!("{what} `{}` is not there", path.display())).hint(hint)
         };
@@ -122,20 +122,20 @@ impl Parts {
 
 /// A local cloud and how to reach what is in it.
 #[derive(Debug)]
-pub struct Local {
+pub(crate) struct Local {
     /// The cloud.
-    pub cloud: LocalCloud,
+    pub(crate) cloud: LocalCloud,
     /// Its folder.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The bucket of results, models and state.
-    pub results: String,
+    pub(crate) results: String,
     /// The bucket of datasets.
-    pub data: String,
+    pub(crate) data: String,
 }
 
 impl Local {
     /// Starts one. `tune` changes what differs from command to command.
-    pub async fn start(
+    pub(crate) async fn start(
         parts: &Parts,
         folder: &Path,
         port: u16,
@@ -163,7 +163,7 @@ impl Local {
     }
 
     /// Objects of the results bucket are plain files.
-    pub fn results_place(&self) -> Where {
+    pub(crate) fn results_place(&self) -> Where {
         Where::Folder(self.folder.join("buckets").join(&self.results))
     }
 }

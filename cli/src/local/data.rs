@@ -19,26 +19,26 @@ const PIECE: usize = 1 << 16;
 
 /// A file of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataFile {
+pub(crate) struct DataFile {
     /// Where it lies.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Below the folder, with `/`.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// What putting did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PutFiles {
+pub(crate) struct PutFiles {
     /// Files that were new or other than before.
-    pub put: usize,
+    pub(crate) put: usize,
     /// Files that were there already.
-    pub unchanged: usize,
+    pub(crate) unchanged: usize,
     /// Objects under the prefix that are none of the files: the dataset has them too.
-    pub others: usize,
+    pub(crate) others: usize,
 }
 
 /// The files of a dataset's folder, each checked for its columns. Hidden ones and a marker are left out.
-pub fn files(folder: &Path) -> anyhow::Result<Vec<DataFile>> {
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<DataFile>> {
     if !folder.is_dir() {
         let sentence = format!("dataset folder `{}` is not there", folder.display());
         return Err(Problem::new(Exit::Data, sentence).hint("`python -m trainer import` makes one").into());
@@ -96,7 +96,7 @@ fn check_columns(path: &Path) -> Result<(), Problem> {
 
 /// Puts the files under the pipeline's prefix, and `_READY` last if the pipeline waits for it. What is
 /// there with the same bytes stays as it is, so that its `ETag` tells of no change.
-pub async fn put(
+pub(crate) async fn put(
     store: &impl Store,
     bucket: &str,
     spec: &DataSpec,

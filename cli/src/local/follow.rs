@@ -25,19 +25,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// A job of a run at work, and where it stands.
 #[derive(Debug, Clone)]
-pub struct Beat {
+pub(crate) struct Beat {
     /// Its name.
-    pub job: JobName,
+    pub(crate) job: JobName,
     /// Batch's id.
-    pub job_id: String,
+    pub(crate) job_id: String,
     /// From 1.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// What it told last; none before its first heartbeat.
-    pub progress: Option<Progress>,
+    pub(crate) progress: Option<Progress>,
 }
 
 /// Follows `run` until its ledger is final and nothing is left to do. `each` sees every beat.
-pub async fn follow(
+pub(crate) async fn follow(
     local: &Local,
     store: &impl Store,
     run: &RunId,
@@ -121,7 +121,7 @@ async fn beat(
 }
 
 /// The jobs that work for a run, oldest first.
-pub fn jobs_of(local: &Local, run: &RunId) -> Vec<(JobName, JobSnapshot)> {
+pub(crate) fn jobs_of(local: &Local, run: &RunId) -> Vec<(JobName, JobSnapshot)> {
     let named = local.cloud.jobs().into_iter().filter_map(|job| {
         let name: JobName = job.job_name.parse().ok()?;
         (name.run == *run).then_some((name, job))
@@ -130,7 +130,7 @@ pub fn jobs_of(local: &Local, run: &RunId) -> Vec<(JobName, JobSnapshot)> {
 }
 
 /// Not a child of an array.
-pub fn is_parent(job: &JobSnapshot) -> bool {
+pub(crate) fn is_parent(job: &JobSnapshot) -> bool {
     !job.job_id.contains(':')
 }
 

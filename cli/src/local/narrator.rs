@@ -12,14 +12,14 @@ const TENTHS: f64 = 10.0;
 
 /// Somebody to tell.
 #[derive(Debug)]
-pub struct Narrator {
+pub(crate) struct Narrator {
     bar: Option<ProgressBar>,
     told: std::sync::Mutex<Option<(String, u64)>>,
 }
 
 impl Narrator {
     /// To stderr.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
@@ -31,7 +31,7 @@ impl Narrator {
     }
 
     /// One line.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None => eprintln!("{text}"),
@@ -39,7 +39,10 @@ impl Narrator {
     }
 
     /// Where the work of a job stands.
-    pub fn heartbeat(&self, what: &str, progress: &Progress) {
+    pub(crate) fn heartbeat(&self, what: &str, progress: &Progress) {
+        if progress.total == 0 {
+            return;
+        }
         let percent = progress.share() * 100.0;
         let text = format!(
             "{what}: {percent:.0} % (step {} of {}, {:.1} a second) {}",
@@ -49,7 +52,7 @@ impl Narrator {
     }
 
     /// A share of something that is done.
-    pub fn share(&self, what: &str, n_done: usize, n_all: usize) {
+    pub(crate) fn share(&self, what: &str, n_done: usize, n_all: usize) {
         #[expect(clippy::cast_precision_loss, reason = "at most ten thousand")]
         let share = n_done as f64 / n_all.max(1) as f64;
         self.standing(what, share, format!("{what}: {n_done} of {n_all} done"));
@@ -71,7 +74,7 @@ impl Narrator {
     }
 
     /// What is worth a line, of all that happens.
-    pub fn tell(&self, happening: &Happening) {
+    pub(crate) fn tell(&self, happening: &Happening) {
         if let Some(line) = line(happening) {
             self.line(&line);
         }

@@ -18,31 +18,31 @@ use crate::spec_file::SpecFile;
 
 /// What to run, and on what.
 #[derive(Debug, Args)]
-pub struct RunArguments {
+pub(crate) struct RunArguments {
     /// The pipeline's spec
     #[arg(value_name = "PIPELINE_FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where the local cloud keeps its state
     #[arg(long, default_value = ".trainspot", value_name = "DIR")]
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The time of the tick; now, when nobody says
     #[arg(long, value_name = "RFC3339")]
-    pub tick: Option<Timestamp>,
+    pub(crate) tick: Option<Timestamp>,
     /// A folder with the dataset's files, put under the pipeline's prefix
     #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Keep the local cloud running afterwards, until Ctrl-C
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Print the run's ledger as JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
-    pub parts: Parts,
+    pub(crate) parts: Parts,
 }
 
 /// The command. Everything that can be wrong without a cloud is found before the folder is touched.
-pub async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<()> {
     let spec = SpecFile::read(&arguments.file)?;
     let files = arguments.data.as_deref().map(data::files).transpose()?;
     if files.is_some() && spec.pipeline.data.is_none() {

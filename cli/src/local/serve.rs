@@ -11,14 +11,14 @@ use crate::output;
 use crate::results::BUCKET_VARIABLE;
 
 /// The command. Schedules fire by the wall clock, as they would in the cloud.
-pub async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
+pub(crate) async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
     parts.check(&[])?;
     let local = Local::start(parts, folder, port, |settings| settings.fire_schedules = true).await?;
     until_interrupted(local).await
 }
 
 /// Says how to reach the cloud, tells what happens in it, and stops it at Ctrl-C.
-pub async fn until_interrupted(local: Local) -> anyhow::Result<()> {
+pub(crate) async fn until_interrupted(local: Local) -> anyhow::Result<()> {
     output::print(&greeting(&local))?;
     let narrator = Narrator::new();
     let mut happenings = local.cloud.happenings();

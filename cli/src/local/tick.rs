@@ -12,7 +12,7 @@ use crate::local::cloud::Local;
 use crate::problem::{Exit, Problem};
 
 /// The template's name of the function that a tick wakes.
-pub const SUBMIT_TRAINING: &str = "SubmitTrainingFunction";
+pub(crate) const SUBMIT_TRAINING: &str = "SubmitTrainingFunction";
 /// A schedule in UTC is a rule of this name with the pipeline's; in another zone, with this ending as well.
 const RULE: &str = "OnTickOf";
 const RULE_IN_ZONE: &str = "InZone";
@@ -20,7 +20,7 @@ const RULE_IN_ZONE: &str = "InZone";
 const EARLY: SignedDuration = SignedDuration::from_secs(30);
 
 /// Delivers the tick: by the pipeline's schedule in the template if it has one, else to the function itself.
-pub async fn deliver(
+pub(crate) async fn deliver(
     local: &Local,
     store: &impl Store,
     pipeline: &PipelineName,
@@ -43,7 +43,7 @@ pub async fn deliver(
 }
 
 /// Invokes submit-training with a tick, and waits for its answer.
-pub async fn invoke(local: &Local, pipeline: &PipelineName, at: Timestamp) -> Result<InvokeAnswer, Problem> {
+pub(crate) async fn invoke(local: &Local, pipeline: &PipelineName, at: Timestamp) -> Result<InvokeAnswer, Problem> {
     let payload = json!({ "pipeline": pipeline, "tick": at });
     let answer = local.cloud.invoke(SUBMIT_TRAINING, payload).await;
     let answer = answer.map_err(|error| Problem::new(Exit::Configuration, error.to_string()))?;

@@ -7,7 +7,7 @@ use trainspot_shared::run::{Run, SubmissionRecord};
 use crate::output;
 
 /// The table; none before the first submission.
-pub fn render(run: &Run) -> Option<String> {
+pub(crate) fn render(run: &Run) -> Option<String> {
     let mut table =
         output::table(&["stage", "job", "market", "attempt", "state", "took", "resumed from", "published"]);
     let mut n_rows = 0;

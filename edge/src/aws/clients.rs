@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_smithy_http_client::{Builder, tls};
@@ -42,7 +42,6 @@ impl Aws {
             .build_https();
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http)
-            .region(aws_config::meta::region::RegionProviderChain::default_provider().or_else(Region::new("us-east-1")))
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(
                 TimeoutConfig::builder()

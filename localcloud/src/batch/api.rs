@@ -28,7 +28,15 @@ pub(crate) fn handle(batch: &Arc<Batch>, request: &Request) -> Answer {
         Ok(body) => body,
         Err(_) if request.body.is_empty() => json!({}),
         Err(error) => {
-            return Answer::new(&request.path, "", json_error(StatusCode::BAD_REQUEST, "ClientException", &error.to_string()));
+            return Answer::new(
+                &request.path,
+                "",
+                json_error(
+                    StatusCode::BAD_REQUEST,
+                    "ClientException",
+                    &error.to_string(),
+                ),
+            );
         }
     };
     let (operation, (resource, result)) = match (&request.method, request.path.as_str()) {
@@ -37,27 +45,40 @@ pub(crate) fn handle(batch: &Arc<Batch>, request: &Request) -> Answer {
         (&Method::POST, "/v1/listjobs") => ("ListJobs", list(batch, &body)),
         (&Method::POST, "/v1/terminatejob") => ("TerminateJob", terminate(batch, &body)),
         (&Method::POST, "/v1/describejobqueues") => ("DescribeJobQueues", queues(batch, &body)),
-        (&Method::POST, "/v1/describejobdefinitions") => ("DescribeJobDefinitions", definitions(batch, &body)),
+        (&Method::POST, "/v1/describejobdefinitions") => {
+            ("DescribeJobDefinitions", definitions(batch, &body))
+        }
         (method, path) => {
             let what = format!("{method} {path}");
             let message = format!("{what} does not exist here");
-            return Answer::not_implemented(&what, json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message));
+            return Answer::not_implemented(
+                &what,
+                json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message),
+            );
         }
     };
     match result {
         Ok(value) => Answer::new(operation, resource, json_response(StatusCode::OK, &value)),
-        Err(NotSubmitted::Invalid(why)) => {
-            Answer::new(operation, resource, json_error(StatusCode::BAD_REQUEST, "ClientException", &why))
-        }
+        Err(NotSubmitted::Invalid(why)) => Answer::new(
+            operation,
+            resource,
+            json_error(StatusCode::BAD_REQUEST, "ClientException", &why),
+        ),
         Err(NotSubmitted::Missing(what)) => {
             let message = format!("{what} does not exist here");
-            Answer::not_implemented(&what, json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message))
+            Answer::not_implemented(
+                &what,
+                json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message),
+            )
         }
     }
 }
 
 fn submit(batch: &Arc<Batch>, body: &Value, size: usize) -> Done {
-    (text(body, "jobName").unwrap_or_default().to_owned(), batch.submit(body, size))
+    (
+        text(body, "jobName").unwrap_or_default().to_owned(),
+        batch.submit(body, size),
+    )
 }
 
 fn describe(batch: &Batch, body: &Value) -> Done {
@@ -67,7 +88,10 @@ fn describe(batch: &Batch, body: &Value) -> Done {
         return (resource, invalid("jobs must name 1 to 100 jobs"));
     }
     // Unknown ids are simply missing from the answer.
-    let jobs: Vec<Value> = ids.into_iter().filter_map(|id| batch.see(id, shape::described)).collect();
+    let jobs: Vec<Value> = ids
+        .into_iter()
+        .filter_map(|id| batch.see(id, shape::described))
+        .collect();
     (resource, Ok(json!({ "jobs": jobs })))
 }
 
@@ -76,10 +100,18 @@ fn terminate(batch: &Arc<Batch>, body: &Value) -> Done {
     let resource = job_id.to_owned();
     let reason = text(body, "reason").unwrap_or_default();
     if job_id.is_empty() || reason.is_empty() || reason.len() > LONGEST_REASON {
-        return (resource, invalid("jobId and a reason of at most 1024 characters are required"));
+        return (
+            resource,
+            invalid("jobId and a reason of at most 1024 characters are required"),
+        );
     }
     if batch.see(job_id, |_, _| ()).is_none() {
-        return (resource, Err(NotSubmitted::Invalid(format!("Job {job_id} does not exist."))));
+        return (
+            resource,
+            Err(NotSubmitted::Invalid(format!(
+                "Job {job_id} does not exist."
+            ))),
+        );
     }
     batch.terminate(job_id, reason);
     (resource, Ok(json!({})))
@@ -88,7 +120,10 @@ fn terminate(batch: &Arc<Batch>, body: &Value) -> Done {
 fn list(batch: &Batch, body: &Value) -> Done {
     for missing in ["multiNodeJobId"] {
         if body.get(missing).is_some_and(|value| !value.is_null()) {
-            return (String::new(), Err(NotSubmitted::Missing(format!("ListJobs with {missing}"))));
+            return (
+                String::new(),
+                Err(NotSubmitted::Missing(format!("ListJobs with {missing}"))),
+            );
         }
     }
     let (queue, parent) = (text(body, "jobQueue"), text(body, "arrayJobId"));
@@ -96,25 +131,50 @@ fn list(batch: &Batch, body: &Value) -> Done {
     let queue_arn = match (queue, parent) {
         (Some(wanted), None) => match batch.stack.queue(wanted) {
             Some(queue) => queue.arn.clone(),
-            None => return (resource, Err(NotSubmitted::Invalid(format!("JobQueue {wanted} does not exist.")))),
+            None => {
+                return (
+                    resource,
+                    Err(NotSubmitted::Invalid(format!(
+                        "JobQueue {wanted} does not exist."
+                    ))),
+                );
+            }
         },
         (None, Some(_)) => String::new(),
-        _ => return (resource, invalid("exactly one of jobQueue, arrayJobId and multiNodeJobId is required")),
+        _ => {
+            return (
+                resource,
+                invalid("exactly one of jobQueue, arrayJobId and multiNodeJobId is required"),
+            );
+        }
     };
     let status = match text(body, "jobStatus") {
         None => Status::Running,
         Some(word) => match Status::ALL.into_iter().find(|status| status.word() == word) {
             Some(status) => status,
-            None => return (resource, Err(NotSubmitted::Invalid(format!("`{word}` is no job status")))),
+            None => {
+                return (
+                    resource,
+                    Err(NotSubmitted::Invalid(format!("`{word}` is no job status"))),
+                );
+            }
         },
     };
-    let filters = body.get("filters").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let filters = body
+        .get("filters")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let filter = match filters {
         [] => None,
-        [_] if parent.is_some() => return (resource, invalid("filters cannot be used with arrayJobId")),
+        [_] if parent.is_some() => {
+            return (resource, invalid("filters cannot be used with arrayJobId"));
+        }
         [one] => match (text(one, "name"), texts(one, "values").as_slice()) {
             (Some("JOB_NAME"), [value]) => Some((*value).to_lowercase()),
-            (Some("JOB_NAME"), _) => return (resource, invalid("the filter JOB_NAME takes one value")),
+            (Some("JOB_NAME"), _) => {
+                return (resource, invalid("the filter JOB_NAME takes one value"));
+            }
             (name, _) => {
                 let what = format!("ListJobs with the filter {}", name.unwrap_or_default());
                 return (resource, Err(NotSubmitted::Missing(what)));
@@ -140,8 +200,16 @@ fn list(batch: &Batch, body: &Value) -> Done {
             }
         }
     };
-    let longest = if filter.is_some() { LONGEST_FILTERED_PAGE } else { LONGEST_PAGE };
-    let page = body.get("maxResults").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(longest);
+    let longest = if filter.is_some() {
+        LONGEST_FILTERED_PAGE
+    } else {
+        LONGEST_PAGE
+    };
+    let page = body
+        .get("maxResults")
+        .and_then(Value::as_u64)
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(longest);
     if page == 0 || page > LONGEST_PAGE {
         return (resource, invalid("maxResults must be between 1 and 1000"));
     }
@@ -169,7 +237,12 @@ fn queues(batch: &Batch, body: &Value) -> Done {
         .stack
         .queues
         .iter()
-        .filter(|queue| wanted.is_empty() || wanted.iter().any(|name| *name == queue.name || *name == queue.arn))
+        .filter(|queue| {
+            wanted.is_empty()
+                || wanted
+                    .iter()
+                    .any(|name| *name == queue.name || *name == queue.arn)
+        })
         .map(queue)
         .collect();
     (wanted.join(","), Ok(json!({ "jobQueues": queues })))
@@ -181,7 +254,11 @@ fn queue(queue: &Queue) -> Value {
         .iter()
         .enumerate()
         .map(|(order, name)| {
-            let arn = format!("arn:aws:batch:{}:{}:compute-environment/{name}", crate::template::REGION, crate::template::ACCOUNT);
+            let arn = format!(
+                "arn:aws:batch:{}:{}:compute-environment/{name}",
+                crate::template::REGION,
+                crate::template::ACCOUNT
+            );
             json!({ "order": order + 1, "computeEnvironment": arn })
         })
         .collect();
@@ -209,11 +286,20 @@ fn definitions(batch: &Batch, body: &Value) -> Done {
         .definitions
         .iter()
         .filter(|definition| {
-            wanted.is_empty() || wanted.iter().any(|name| batch.stack.definition(name).is_some_and(|found| found.arn == definition.arn))
+            wanted.is_empty()
+                || wanted.iter().any(|name| {
+                    batch
+                        .stack
+                        .definition(name)
+                        .is_some_and(|found| found.arn == definition.arn)
+                })
         })
         .map(definition)
         .collect();
-    (wanted.join(","), Ok(json!({ "jobDefinitions": definitions })))
+    (
+        wanted.join(","),
+        Ok(json!({ "jobDefinitions": definitions })),
+    )
 }
 
 fn definition(definition: &Definition) -> Value {
@@ -250,5 +336,11 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 fn texts<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
-    value.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }

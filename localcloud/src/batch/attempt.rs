@@ -64,14 +64,20 @@ pub(super) async fn run(batch: Arc<Batch>, job_id: String, mut orders: Unbounded
     batch.ended(&job_id, ending);
 }
 
-async fn attempt(batch: &Arc<Batch>, job_id: &str, orders: &mut UnboundedReceiver<Order>) -> Ending {
+async fn attempt(
+    batch: &Arc<Batch>,
+    job_id: &str,
+    orders: &mut UnboundedReceiver<Order>,
+) -> Ending {
     let Some((job, queue)) = batch.job_and_queue(job_id) else {
         return Ending::Abandoned;
     };
     let half_boot = batch.hosts.boot_delay / 2;
     let mut host = match Host::open(&batch.hosts, &batch.folder, &batch.ids, &job, &queue).await {
         Ok(host) => host,
-        Err(error) => return Ending::NoHost(format!("the local cloud could not make a host: {error}")),
+        Err(error) => {
+            return Ending::NoHost(format!("the local cloud could not make a host: {error}"));
+        }
     };
     let booted = Instant::now() + half_boot;
     loop {
@@ -102,20 +108,32 @@ async fn attempt(batch: &Arc<Batch>, job_id: &str, orders: &mut UnboundedReceive
     let mut child = match host.start(&batch.hosts, &job, &queue) {
         Ok(child) => child,
         Err(error) => {
-            let what = batch.hosts.image.entrypoint.first().cloned().or_else(|| job.command().into_iter().next());
-            let reason = format!("CannotStartContainerError: {}: {error}", what.unwrap_or_default());
+            let what = batch
+                .hosts
+                .image
+                .entrypoint
+                .first()
+                .cloned()
+                .or_else(|| job.command().into_iter().next());
+            let reason = format!(
+                "CannotStartContainerError: {}: {error}",
+                what.unwrap_or_default()
+            );
             return Ending::NotStarted(host.placement, reason);
         }
     };
     let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-        return Ending::NotStarted(host.placement, "ContainerVanishedError: it was gone at once".into());
+        return Ending::NotStarted(
+            host.placement,
+            "ContainerVanishedError: it was gone at once".into(),
+        );
     };
     host.placement.process = processes::started_at(pid).map(|tick| (pid, tick));
     batch.running(job_id, &host.placement);
 
-    let mut times_out = job
-        .timeout_s
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds).mul_f64(batch.hosts.time_scale));
+    let mut times_out = job.timeout_s.map(|seconds| {
+        Instant::now() + Duration::from_secs(seconds).mul_f64(batch.hosts.time_scale)
+    });
     let mut stopping: Option<Stopping> = None;
     let mut kill_at: Option<Instant> = None;
     let status = loop {
@@ -176,7 +194,12 @@ async fn attempt(batch: &Arc<Batch>, job_id: &str, orders: &mut UnboundedReceive
     }
     let code = match status {
         Ok(status) => exit_code(status),
-        Err(error) => return Ending::NotStarted(host.placement, format!("CannotInspectContainerError: {error}")),
+        Err(error) => {
+            return Ending::NotStarted(
+                host.placement,
+                format!("CannotInspectContainerError: {error}"),
+            );
+        }
     };
     match stopping {
         None => Ending::Exited(host.placement, code),
@@ -214,5 +237,8 @@ async fn at(time: Option<Instant>) {
 
 /// As container engines report it: 128 + n for signal n.
 fn exit_code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255)
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(255)
 }

@@ -43,7 +43,7 @@ pub(crate) struct HostSettings {
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) placement: Placement,
-    imds: Imds,
+    metadata: Imds,
     home: PathBuf,
     log: PathBuf,
 }
@@ -63,32 +63,44 @@ impl Host {
             zone: format!("{REGION}a"),
             market: queue.market,
         };
-        let imds = Imds::open(identity, Arc::clone(ids)).await?;
+        let metadata = Imds::open(identity, Arc::clone(ids)).await?;
         let home = folder.path("hosts").join(&instance_id);
         fs::create_dir_all(home.join("tmp"))?;
 
         let environment = queue.environments.first().map_or("none", String::as_str);
         let task = ids.hex(32);
         let cluster = format!("AWSBatch-{environment}");
-        let definition: String = job.definition_name.chars().take(DEFINITION_IN_STREAM).collect();
+        let definition: String = job
+            .definition_name
+            .chars()
+            .take(DEFINITION_IN_STREAM)
+            .collect();
         let log_stream = format!("{definition}/default/{task}");
         let log = log_file(folder, &log_stream);
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent)?;
         }
         let placement = Placement {
-            container_instance_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{}", ids.hex(32)),
+            container_instance_arn: format!(
+                "arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{}",
+                ids.hex(32)
+            ),
             task_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{task}"),
             instance_id,
             log_stream,
             process: None,
         };
-        Ok(Self { placement, imds, home, log })
+        Ok(Self {
+            placement,
+            metadata,
+            home,
+            log,
+        })
     }
 
     /// Announces the host's end to what runs on it.
     pub(super) fn mark(&self, ends_at: Timestamp) {
-        self.imds.mark(ends_at);
+        self.metadata.mark(ends_at);
     }
 
     /// The environment variable that every process of this host was started with, and no other.
@@ -102,13 +114,31 @@ impl Host {
     }
 
     /// Starts the container's program.
-    pub(super) fn start(&self, settings: &HostSettings, job: &Job, queue: &Queue) -> io::Result<Child> {
-        let argv: Vec<String> = settings.image.entrypoint.iter().cloned().chain(job.command()).collect();
+    pub(super) fn start(
+        &self,
+        settings: &HostSettings,
+        job: &Job,
+        queue: &Queue,
+    ) -> io::Result<Child> {
+        let argv: Vec<String> = settings
+            .image
+            .entrypoint
+            .iter()
+            .cloned()
+            .chain(job.command())
+            .collect();
         let (program, arguments) = argv
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let workdir = if settings.image.workdir.as_os_str().is_empty() { &self.home } else { &settings.image.workdir };
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        let workdir = if settings.image.workdir.as_os_str().is_empty() {
+            &self.home
+        } else {
+            &settings.image.workdir
+        };
         Command::new(program)
             .args(arguments)
             .env_clear()
@@ -123,7 +153,12 @@ impl Host {
     }
 
     /// The last word has the service, then the submission, then the definition, then the image.
-    fn environment(&self, settings: &HostSettings, job: &Job, queue: &Queue) -> BTreeMap<String, String> {
+    fn environment(
+        &self,
+        settings: &HostSettings,
+        job: &Job,
+        queue: &Queue,
+    ) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         let mut set = |name: &str, value: &str| {
             all.insert(name.to_owned(), value.to_owned());
@@ -135,7 +170,9 @@ impl Host {
         for (name, value) in &settings.image.env {
             set(name, value);
         }
-        for (name, value) in crate::cloud::sdk_environment(&settings.endpoint_url, &format!("job.{}", job.id)) {
+        for (name, value) in
+            crate::cloud::sdk_environment(&settings.endpoint_url, &format!("job.{}", job.id))
+        {
             // A host has its metadata service; the SDKs look for credentials there only when there are no others.
             if name != "AWS_EC2_METADATA_DISABLED" {
                 set(&name, &value);
@@ -144,12 +181,21 @@ impl Host {
         for (name, value) in job.environment() {
             set(name, value);
         }
-        set("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.imds.endpoint());
+        set(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            self.metadata.endpoint(),
+        );
         set(MARK, &self.home.to_string_lossy());
         set("AWS_BATCH_JOB_ID", &job.id);
-        set("AWS_BATCH_JOB_ATTEMPT", &(job.attempts.len() + 1).to_string());
+        set(
+            "AWS_BATCH_JOB_ATTEMPT",
+            &(job.attempts.len() + 1).to_string(),
+        );
         set("AWS_BATCH_JQ_NAME", &queue.name);
-        set("AWS_BATCH_CE_NAME", queue.environments.first().map_or("", String::as_str));
+        set(
+            "AWS_BATCH_CE_NAME",
+            queue.environments.first().map_or("", String::as_str),
+        );
         if let Role::Child { index, size, .. } = &job.role {
             set("AWS_BATCH_JOB_ARRAY_INDEX", &index.to_string());
             set("AWS_BATCH_JOB_ARRAY_SIZE", &size.to_string());

@@ -51,8 +51,14 @@ impl Status {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
     Single,
-    Parent { size: u32 },
-    Child { parent: String, index: u32, size: u32 },
+    Parent {
+        size: u32,
+    },
+    Child {
+        parent: String,
+        index: u32,
+        size: u32,
+    },
 }
 
 /// Where an attempt runs or ran.
@@ -115,7 +121,9 @@ pub(crate) struct Job {
 impl Job {
     /// How often the job may be moved to RUNNABLE.
     pub(crate) fn attempts_allowed(&self) -> usize {
-        self.retry.as_ref().map_or(1, |retry| retry.attempts as usize)
+        self.retry
+            .as_ref()
+            .map_or(1, |retry| retry.attempts as usize)
     }
 
     /// The child of an array parent before anything happened to it.
@@ -123,7 +131,11 @@ impl Job {
         Self {
             id: format!("{}:{index}", self.id),
             arn: format!("{}:{index}", self.arn),
-            role: Role::Child { parent: self.id.clone(), index, size },
+            role: Role::Child {
+                parent: self.id.clone(),
+                index,
+                size,
+            },
             status: Status::Runnable,
             status_reason: None,
             started_at: None,
@@ -148,7 +160,12 @@ impl Job {
 
     /// The container's command, with `Ref::name` replaced from the parameters.
     pub(crate) fn command(&self) -> Vec<String> {
-        let words = self.container.get("command").and_then(Value::as_array).into_iter().flatten();
+        let words = self
+            .container
+            .get("command")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         words
             .filter_map(Value::as_str)
             .map(|word| {

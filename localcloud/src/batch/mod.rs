@@ -7,13 +7,17 @@ mod attempt;
 mod engine;
 mod host;
 mod job;
+mod outcome;
 mod records;
+mod recovery;
 mod retry;
 mod shape;
+mod state;
 mod submit;
+mod views;
 
 pub(crate) use api::handle;
 pub(crate) use engine::Batch;
-pub(crate) use host::HostSettings;
 pub use engine::Reclaim;
+pub(crate) use host::HostSettings;
 pub use job::JobSnapshot;

@@ -19,12 +19,23 @@ pub(super) fn save(folder: &Folder, job: &Job) -> io::Result<()> {
 /// Reads every record.
 pub(super) fn load(folder: &Arc<Folder>) -> Result<Vec<Job>, StartError> {
     let path = folder.path("batch");
-    let at = |source| StartError::File { doing: "read the records in", path: path.clone(), source };
+    let at = |source| StartError::File {
+        doing: "read the records in",
+        path: path.clone(),
+        source,
+    };
     let mut jobs = Vec::new();
     for entry in fs::read_dir(&path).map_err(at)? {
         let path = entry.map_err(at)?.path();
-        let bytes = fs::read(&path).map_err(|source| StartError::File { doing: "read", path: path.clone(), source })?;
-        let job = serde_json::from_slice(&bytes).map_err(|source| StartError::Record { path: path.clone(), source })?;
+        let bytes = fs::read(&path).map_err(|source| StartError::File {
+            doing: "read",
+            path: path.clone(),
+            source,
+        })?;
+        let job = serde_json::from_slice(&bytes).map_err(|source| StartError::Record {
+            path: path.clone(),
+            source,
+        })?;
         jobs.push(job);
     }
     Ok(jobs)

@@ -6,7 +6,9 @@ use crate::template::{Retry, RetryAction};
 /// Whether the attempt that just ended is followed by another, given how many have ended in all.
 /// Rules are tried in order, all conditions of one must hold, and no match means retry.
 pub(super) fn retries(strategy: Option<&Retry>, attempt: &Attempt, attempts_ended: usize) -> bool {
-    let Some(strategy) = strategy else { return false };
+    let Some(strategy) = strategy else {
+        return false;
+    };
     if attempts_ended >= strategy.attempts as usize {
         return false;
     }
@@ -15,8 +17,10 @@ pub(super) fn retries(strategy: Option<&Retry>, attempt: &Attempt, attempts_ende
         .evaluate_on_exit
         .iter()
         .find(|rule| {
-            fits(rule.on_status_reason.as_deref(), Some(&attempt.status_reason))
-                && fits(rule.on_reason.as_deref(), attempt.reason.as_deref())
+            fits(
+                rule.on_status_reason.as_deref(),
+                Some(&attempt.status_reason),
+            ) && fits(rule.on_reason.as_deref(), attempt.reason.as_deref())
                 && fits(rule.on_exit_code.as_deref(), exit_code.as_deref())
         })
         .is_none_or(|rule| rule.action == RetryAction::Retry)
@@ -56,7 +60,12 @@ mod tests {
         }
     }
 
-    fn rule(status_reason: Option<&str>, reason: Option<&str>, exit_code: Option<&str>, action: RetryAction) -> RetryRule {
+    fn rule(
+        status_reason: Option<&str>,
+        reason: Option<&str>,
+        exit_code: Option<&str>,
+        action: RetryAction,
+    ) -> RetryRule {
         RetryRule {
             on_status_reason: status_reason.map(str::to_owned),
             on_reason: reason.map(str::to_owned),
@@ -74,7 +83,11 @@ mod tests {
     #[test_case(EXITED, None, Some(7) => false; "an exit code is compared whole")]
     #[test_case("Task failed to start", Some("DockerTimeoutError: Could not transition"), None => true; "the container's reason counts")]
     #[test_case("Task failed to start", Some("CannotPullContainerError: no"), None => false; "other reasons do not")]
-    fn the_documented_rules(status_reason: &str, reason: Option<&str>, exit_code: Option<i32>) -> bool {
+    fn the_documented_rules(
+        status_reason: &str,
+        reason: Option<&str>,
+        exit_code: Option<i32>,
+    ) -> bool {
         let strategy = Retry {
             attempts: 10,
             evaluate_on_exit: vec![
@@ -90,9 +103,14 @@ mod tests {
 
     #[test]
     fn no_matching_rule_means_retry_until_the_attempts_are_used_up() {
-        let strategy = Retry { attempts: 3, evaluate_on_exit: vec![rule(None, None, Some("1"), RetryAction::Exit)] };
+        let strategy = Retry {
+            attempts: 3,
+            evaluate_on_exit: vec![rule(None, None, Some("1"), RetryAction::Exit)],
+        };
 
-        let decisions = [1, 2, 3].map(|ended_so_far| retries(Some(&strategy), &ended(EXITED, None, Some(2)), ended_so_far));
+        let decisions = [1, 2, 3].map(|ended_so_far| {
+            retries(Some(&strategy), &ended(EXITED, None, Some(2)), ended_so_far)
+        });
 
         assert_eq!(decisions, [true, true, false]);
         assert!(!retries(None, &ended(LOST, None, None), 1));

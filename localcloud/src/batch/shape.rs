@@ -89,7 +89,10 @@ fn container(job: &Job) -> Map<String, Value> {
     let mut container = job.container.clone();
     container.insert("networkInterfaces".into(), json!([]));
     let last = job.attempts.last().filter(|_| job.status.is_final());
-    if let Some(place) = last.map(|attempt| &attempt.placement).or(job.placement.as_ref()) {
+    if let Some(place) = last
+        .map(|attempt| &attempt.placement)
+        .or(job.placement.as_ref())
+    {
         insert_place(&mut container, place);
     }
     if let Some(last) = last {
@@ -114,7 +117,10 @@ fn attempt(attempt: &Attempt) -> Value {
 }
 
 fn insert_place(container: &mut Map<String, Value>, place: &Placement) {
-    container.insert("containerInstanceArn".into(), json!(place.container_instance_arn));
+    container.insert(
+        "containerInstanceArn".into(),
+        json!(place.container_instance_arn),
+    );
     container.insert("taskArn".into(), json!(place.task_arn));
     container.insert("logStreamName".into(), json!(place.log_stream));
 }
@@ -137,5 +143,168 @@ fn array_properties(job: &Job, summary: Option<&Summary>) -> Option<Value> {
 fn insert_some(object: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         object.insert(name.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::{Retry, RetryAction, RetryRule};
+
+    fn keys(value: &Value, pointer: &str) -> Vec<String> {
+        let object = value.pointer(pointer).and_then(Value::as_object);
+        let mut keys: Vec<String> = object
+            .into_iter()
+            .flat_map(|object| object.keys().cloned())
+            .collect();
+        keys.sort();
+        keys
+    }
+
+    fn failed() -> Job {
+        let placement = Placement {
+            instance_id: "i-0123456789abcdef0".into(),
+            container_instance_arn: "arn:aws:ecs:us-east-1:123456789012:container-instance/c/1"
+                .into(),
+            task_arn: "arn:aws:ecs:us-east-1:123456789012:task/c/1".into(),
+            log_stream: "train/default/1".into(),
+            process: None,
+        };
+        Job {
+            id: "e13b29a0-3b61-403e-b750-e1d954fc6b13".into(),
+            arn: "arn:aws:batch:us-east-1:123456789012:job/e13b29a0-3b61-403e-b750-e1d954fc6b13"
+                .into(),
+            name: "recommender-20261123T0200Z--train-1".into(),
+            sequence: 1,
+            queue_arn: "arn:aws:batch:us-east-1:123456789012:job-queue/spot".into(),
+            definition_arn: "arn:aws:batch:us-east-1:123456789012:job-definition/train:1".into(),
+            definition_name: "train".into(),
+            role: Role::Single,
+            status: Status::Failed,
+            status_reason: Some("Essential container in task exited".into()),
+            created_at: 1_745_434_620_145,
+            started_at: Some(1_745_434_913_482),
+            stopped_at: Some(1_745_434_913_574),
+            attempts: vec![Attempt {
+                placement,
+                started_at: Some(1_745_434_913_482),
+                stopped_at: 1_745_434_913_574,
+                exit_code: Some(1),
+                reason: None,
+                status_reason: "Essential container in task exited".into(),
+            }],
+            retry: Some(Retry {
+                attempts: 3,
+                evaluate_on_exit: vec![RetryRule {
+                    on_status_reason: None,
+                    on_reason: Some("*".into()),
+                    on_exit_code: None,
+                    action: RetryAction::Exit,
+                }],
+            }),
+            timeout_s: None,
+            share: None,
+            scheduling_priority: None,
+            parameters: Map::new(),
+            container: Map::new(),
+            tags: Map::from_iter([("team".to_owned(), json!("shop"))]),
+            propagate_tags: false,
+            platform_capabilities: json!(["EC2"]),
+            is_cancelled: false,
+            is_terminated: false,
+            placement: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_event_has_the_keys_of_a_real_one() {
+        let event = event_detail(&failed(), None);
+
+        // The keys of a captured FAILED event with exit code 1, and no others.
+        assert_eq!(
+            keys(&event, ""),
+            [
+                "attempts",
+                "container",
+                "createdAt",
+                "dependsOn",
+                "eksAttempts",
+                "jobArn",
+                "jobDefinition",
+                "jobId",
+                "jobName",
+                "jobQueue",
+                "parameters",
+                "platformCapabilities",
+                "propagateTags",
+                "retryStrategy",
+                "startedAt",
+                "status",
+                "statusReason",
+                "stoppedAt",
+                "tags"
+            ]
+        );
+        assert_eq!(
+            keys(&event, "/attempts/0"),
+            ["container", "startedAt", "statusReason", "stoppedAt"]
+        );
+        let of_attempt = [
+            "containerInstanceArn",
+            "exitCode",
+            "logStreamName",
+            "networkInterfaces",
+            "taskArn",
+        ];
+        assert_eq!(keys(&event, "/attempts/0/container"), of_attempt);
+        assert_eq!(keys(&event, "/container"), of_attempt);
+        assert_eq!(
+            keys(&event, "/tags"),
+            ["resourceArn"],
+            "no user's tag was ever seen in an event"
+        );
+        assert_eq!(
+            event.pointer("/retryStrategy/evaluateOnExit/0"),
+            Some(&json!({"onReason": "*", "action": "exit"}))
+        );
+        assert_eq!(event.get("createdAt"), Some(&json!(1_745_434_620_145_i64)));
+    }
+
+    #[test]
+    fn a_lost_host_leaves_no_exit_code_anywhere() {
+        let mut job = failed();
+        for attempt in &mut job.attempts {
+            attempt.exit_code = None;
+        }
+
+        let text = event_detail(&job, None).to_string();
+
+        assert!(
+            !text.contains("exitCode") && !text.contains("\"reason\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn before_its_end_a_job_has_neither_reason_nor_stop() {
+        let job = Job {
+            status: Status::Runnable,
+            attempts: Vec::new(),
+            started_at: None,
+            ..failed()
+        };
+
+        let event = event_detail(&job, None);
+
+        for absent in ["statusReason", "stoppedAt", "startedAt"] {
+            assert_eq!(event.get(absent), None, "{absent}");
+        }
+        assert_eq!(event.get("attempts"), Some(&json!([])));
+        assert_eq!(keys(&event, "/container"), ["networkInterfaces"]);
+        assert_eq!(
+            described(&job, None).pointer("/tags/team"),
+            Some(&json!("shop")),
+            "DescribeJobs does have them"
+        );
     }
 }

@@ -34,7 +34,9 @@ pub(crate) struct EventBus {
 
 impl std::fmt::Debug for EventBus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventBus").field("schedules", &self.schedules).finish_non_exhaustive()
+        f.debug_struct("EventBus")
+            .field("schedules", &self.schedules)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,24 +53,45 @@ impl EventBus {
         let mut patterns = Quamina::new();
         let mut schedules = Vec::new();
         for rule in &stack.rules {
-            let fail = |part: &str, why: String| StartError::Template { place: format!("{}.{part}", rule.logical_id), why };
+            let fail = |part: &str, why: String| StartError::Template {
+                place: format!("{}.{part}", rule.logical_id),
+                why,
+            };
             match &rule.kind {
                 RuleKind::Pattern(pattern) if rule.enabled => patterns
                     .add_pattern(rule.logical_id.clone(), pattern)
                     .map_err(|error| fail("EventPattern", error.to_string()))?,
                 RuleKind::Pattern(_) => {}
-                RuleKind::Schedule { expression, time_zone, .. } => {
-                    let schedule = Schedule::parse(expression, time_zone).map_err(|why| fail("ScheduleExpression", why))?;
+                RuleKind::Schedule {
+                    expression,
+                    time_zone,
+                    ..
+                } => {
+                    let schedule = Schedule::parse(expression, time_zone)
+                        .map_err(|why| fail("ScheduleExpression", why))?;
                     schedules.push((rule.logical_id.clone(), schedule));
                 }
             }
             for trigger in &rule.triggers {
                 if stack.function(&trigger.function_arn).is_none() {
-                    return Err(fail("Targets", format!("`{}` is no function of the template", trigger.function_arn)));
+                    return Err(fail(
+                        "Targets",
+                        format!("`{}` is no function of the template", trigger.function_arn),
+                    ));
                 }
             }
         }
-        Ok(Arc::new(Self { stack, patterns, schedules, functions, folder, ids, watch, duplicate, clocks: Mutex::default() }))
+        Ok(Arc::new(Self {
+            stack,
+            patterns,
+            schedules,
+            functions,
+            folder,
+            ids,
+            watch,
+            duplicate,
+            clocks: Mutex::default(),
+        }))
     }
 
     /// Hands an event to the targets of every rule that matches it. Members that a sender may leave out are filled in.
@@ -85,14 +108,22 @@ impl EventBus {
                 members.entry(name).or_insert(value);
             }
         }
-        let matched = match self.patterns.matches_for_event(event.to_string().as_bytes()) {
+        let matched = match self
+            .patterns
+            .matches_for_event(event.to_string().as_bytes())
+        {
             Ok(matched) => matched,
             Err(error) => {
                 self.watch.broken("match an event with the rules", &error);
                 return;
             }
         };
-        for rule in self.stack.rules.iter().filter(|rule| matched.contains(&rule.logical_id)) {
+        for rule in self
+            .stack
+            .rules
+            .iter()
+            .filter(|rule| matched.contains(&rule.logical_id))
+        {
             for trigger in &rule.triggers {
                 self.deliver(rule, trigger, input::of_event(&trigger.input, rule, &event));
             }
@@ -102,8 +133,15 @@ impl EventBus {
     /// Fires a schedule for the time `at`, and answers the request id of the first target's invocation.
     pub(crate) fn tick(&self, rule_id: &str, at: Timestamp) -> Result<String, Refused> {
         let none = || Refused::NoSuchRule(rule_id.to_owned());
-        let rule = self.stack.rules.iter().find(|rule| rule.logical_id == rule_id).ok_or_else(none)?;
-        let RuleKind::Schedule { kind, .. } = &rule.kind else { return Err(none()) };
+        let rule = self
+            .stack
+            .rules
+            .iter()
+            .find(|rule| rule.logical_id == rule_id)
+            .ok_or_else(none)?;
+        let RuleKind::Schedule { kind, .. } = &rule.kind else {
+            return Err(none());
+        };
         let mut first = None;
         for trigger in &rule.triggers {
             let event = json!({
@@ -120,7 +158,9 @@ impl EventBus {
             });
             let payload = match kind {
                 ScheduleKind::Rule => input::of_event(&trigger.input, rule, &event),
-                ScheduleKind::Scheduler => input::of_schedule(&trigger.input, &rule.arn, at, &self.ids.hex(16), &event),
+                ScheduleKind::Scheduler => {
+                    input::of_schedule(&trigger.input, &rule.arn, at, &self.ids.hex(16), &event)
+                }
             };
             let request_id = self.deliver(rule, trigger, payload);
             first = first.or(request_id);
@@ -128,7 +168,12 @@ impl EventBus {
         first.ok_or_else(none)
     }
 
-    fn deliver(&self, rule: &Rule, trigger: &Trigger, payload: Result<Value, String>) -> Option<String> {
+    fn deliver(
+        &self,
+        rule: &Rule,
+        trigger: &Trigger,
+        payload: Result<Value, String>,
+    ) -> Option<String> {
         let function = self.stack.function(&trigger.function_arn)?;
         let payload = match payload {
             Ok(payload) => Bytes::from(payload.to_string()),
@@ -146,17 +191,28 @@ impl EventBus {
     /// An input that cannot be made goes straight to the dead letters, as a target without permission does.
     fn dead_letter(&self, rule: &Rule, function: &str, why: &str) {
         let record = json!({ "RULE_ARN": rule.arn, "TARGET": function, "ERROR_CODE": "INVALID_INPUT", "ERROR_MESSAGE": why });
-        let path = self.folder.path("dead-letters").join(format!("{}-{}.json", rule.logical_id, self.ids.uuid()));
+        let path = self.folder.path("dead-letters").join(format!(
+            "{}-{}.json",
+            rule.logical_id,
+            self.ids.uuid()
+        ));
         if let Err(error) = self.folder.write(&path, record.to_string().as_bytes()) {
             self.watch.broken("write a dead letter", &error);
         }
-        self.watch.report(Happening::DeadLettered { function: function.to_owned(), error: why.to_owned() });
+        self.watch.report(Happening::DeadLettered {
+            function: function.to_owned(),
+            error: why.to_owned(),
+        });
     }
 
     /// Fires every enabled schedule by the wall clock from now on.
     pub(crate) fn start_clocks(self: &Arc<Self>) {
         for (rule_id, schedule) in &self.schedules {
-            let enabled = self.stack.rules.iter().any(|rule| rule.logical_id == *rule_id && rule.enabled);
+            let enabled = self
+                .stack
+                .rules
+                .iter()
+                .any(|rule| rule.logical_id == *rule_id && rule.enabled);
             if !enabled {
                 continue;
             }
@@ -164,7 +220,9 @@ impl EventBus {
             locked(&self.clocks).spawn(async move {
                 let mut last = Timestamp::now();
                 while let Some(next) = schedule.next_after(last) {
-                    let wait = next.duration_since(Timestamp::now()).max(SignedDuration::ZERO);
+                    let wait = next
+                        .duration_since(Timestamp::now())
+                        .max(SignedDuration::ZERO);
                     tokio::time::sleep(wait.unsigned_abs()).await;
                     if let Err(error) = bus.tick(&rule_id, next) {
                         bus.watch.broken("fire a schedule", &error);

@@ -24,7 +24,9 @@ pub(super) fn of_event(input: &Input, rule: &Rule, event: &Value) -> Result<Valu
                 let value = match name {
                     "aws.events.rule-arn" => Value::String(rule.arn.clone()),
                     "aws.events.rule-name" => Value::String(rule.name.clone()),
-                    "aws.events.event.ingestion-time" => event.get("time").cloned().unwrap_or_default(),
+                    "aws.events.event.ingestion-time" => {
+                        event.get("time").cloned().unwrap_or_default()
+                    }
                     "aws.events.event" | "aws.events.event.json" => event.clone(),
                     name => match paths.get(name) {
                         Some(path) => at(event, path)?,
@@ -48,12 +50,21 @@ pub(super) fn of_event(input: &Input, rule: &Rule, event: &Value) -> Result<Valu
 }
 
 /// The payload that Scheduler sends: its input with the context attributes filled in.
-pub(super) fn of_schedule(input: &Input, arn: &str, at: Timestamp, execution_id: &str, event: &Value) -> Result<Value, String> {
+pub(super) fn of_schedule(
+    input: &Input,
+    arn: &str,
+    at: Timestamp,
+    execution_id: &str,
+    event: &Value,
+) -> Result<Value, String> {
     match input {
         Input::Constant(text) => {
             let filled = text
                 .replace("<aws.scheduler.schedule-arn>", arn)
-                .replace("<aws.scheduler.scheduled-time>", &at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+                .replace(
+                    "<aws.scheduler.scheduled-time>",
+                    &at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                )
                 .replace("<aws.scheduler.execution-id>", execution_id)
                 .replace("<aws.scheduler.attempt-number>", "1");
             parse(&filled)
@@ -87,7 +98,9 @@ fn parse(text: &str) -> Result<Value, String> {
 
 /// `$.detail.jobName`, `$.resources[0]`, `$`. A path that finds nothing is null.
 fn at(event: &Value, path: &str) -> Result<Value, String> {
-    let rest = path.strip_prefix('$').ok_or_else(|| format!("the path `{path}` does not begin with $"))?;
+    let rest = path
+        .strip_prefix('$')
+        .ok_or_else(|| format!("the path `{path}` does not begin with $"))?;
     let mut here = event;
     for step in rest.split('.').filter(|step| !step.is_empty()) {
         let (name, indexes) = step.split_once('[').unwrap_or((step, ""));
@@ -124,7 +137,10 @@ mod tests {
 
     fn transformed(paths: &[(&str, &str)], template: &str) -> Result<Value, String> {
         let input = Input::Transformer {
-            paths: paths.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect(),
+            paths: paths
+                .iter()
+                .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
+                .collect(),
             template: template.to_owned(),
         };
         let event = json!({"time": "2026-11-23T02:00:00Z", "resources": ["a", "b"], "detail": {"n": 3, "said": "a \"b\""}});
@@ -136,28 +152,51 @@ mod tests {
         let paths = [("time", "$.time")];
 
         let expected = json!({"pipeline": "recommender", "tick": "2026-11-23T02:00:00Z"});
-        assert_eq!(transformed(&paths, r#"{"pipeline":"recommender","tick":"<time>"}"#), Ok(expected.clone()));
-        assert_eq!(transformed(&paths, r#"{"pipeline":"recommender","tick":<time>}"#), Ok(expected));
+        assert_eq!(
+            transformed(&paths, r#"{"pipeline":"recommender","tick":"<time>"}"#),
+            Ok(expected.clone())
+        );
+        assert_eq!(
+            transformed(&paths, r#"{"pipeline":"recommender","tick":<time>}"#),
+            Ok(expected)
+        );
     }
 
     #[test]
     fn numbers_lists_and_awkward_texts_stay_what_they_are() {
-        let paths = [("n", "$.detail.n"), ("second", "$.resources[1]"), ("said", "$.detail.said"), ("none", "$.detail.x.y")];
+        let paths = [
+            ("n", "$.detail.n"),
+            ("second", "$.resources[1]"),
+            ("said", "$.detail.said"),
+            ("none", "$.detail.x.y"),
+        ];
 
         assert_eq!(
-            transformed(&paths, r#"{"n":<n>,"second":<second>,"said":"he: <said>!","none":<none>,"rule":"<aws.events.rule-name>"}"#),
-            Ok(json!({"n": 3, "second": "b", "said": "he: a \"b\"!", "none": null, "rule": "on-tick"}))
+            transformed(
+                &paths,
+                r#"{"n":<n>,"second":<second>,"said":"he: <said>!","none":<none>,"rule":"<aws.events.rule-name>"}"#
+            ),
+            Ok(
+                json!({"n": 3, "second": "b", "said": "he: a \"b\"!", "none": null, "rule": "on-tick"})
+            )
         );
         assert!(transformed(&[], "{\"a\":<b>}").is_err());
     }
 
     #[test]
     fn a_schedule_fills_its_context_attributes() {
-        let input = Input::Constant(r#"{"pipeline":"recommender","tick":"<aws.scheduler.scheduled-time>"}"#.into());
-        let at = "2026-11-23T02:00:00Z".parse().expect("the time is RFC 3339");
+        let input = Input::Constant(
+            r#"{"pipeline":"recommender","tick":"<aws.scheduler.scheduled-time>"}"#.into(),
+        );
+        let at = "2026-11-23T02:00:00Z"
+            .parse()
+            .expect("the time is RFC 3339");
 
         let payload = of_schedule(&input, "arn", at, "d32c5kddcf5bb8c3", &Value::Null);
 
-        assert_eq!(payload, Ok(json!({"pipeline": "recommender", "tick": "2026-11-23T02:00:00Z"})));
+        assert_eq!(
+            payload,
+            Ok(json!({"pipeline": "recommender", "tick": "2026-11-23T02:00:00Z"}))
+        );
     }
 }

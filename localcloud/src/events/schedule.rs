@@ -18,7 +18,10 @@ impl Schedule {
     pub(super) fn parse(expression: &str, time_zone: &str) -> Result<Self, String> {
         let zone = TimeZone::get(time_zone).map_err(|error| error.to_string())?;
         let bad = || format!("`{expression}` is no schedule expression");
-        let (kind, body) = expression.strip_suffix(')').and_then(|text| text.split_once('(')).ok_or_else(bad)?;
+        let (kind, body) = expression
+            .strip_suffix(')')
+            .and_then(|text| text.split_once('('))
+            .ok_or_else(bad)?;
         match kind {
             "cron" => cron(body).map(|cron| Self::Cron(Box::new(cron), zone)),
             "rate" => {
@@ -38,7 +41,9 @@ impl Schedule {
             }
             "at" => {
                 let at: DateTime = body.parse().map_err(|_| bad())?;
-                at.to_zoned(zone).map(|at| Self::At(at.timestamp())).map_err(|error| error.to_string())
+                at.to_zoned(zone)
+                    .map(|at| Self::At(at.timestamp()))
+                    .map_err(|error| error.to_string())
             }
             _ => Err(bad()),
         }
@@ -63,7 +68,9 @@ fn cron(body: &str) -> Result<Cron, String> {
         return Err(format!("`cron({body})` must have six fields"));
     };
     if (*day_of_month == "?") == (*day_of_week == "?") {
-        return Err(format!("exactly one of the day fields of `cron({body})` must be `?`"));
+        return Err(format!(
+            "exactly one of the day fields of `cron({body})` must be `?`"
+        ));
     }
     // AWS has no seconds, counts Sunday as 1, and writes ranges loosely.
     CronParser::builder()
@@ -84,7 +91,10 @@ mod tests {
     fn next(expression: &str, zone: &str, after: &str) -> String {
         let schedule = Schedule::parse(expression, zone).expect("the expression is AWS's");
         let after = after.parse().expect("the time is RFC 3339");
-        schedule.next_after(after).map(|next| next.to_string()).unwrap_or_default()
+        schedule
+            .next_after(after)
+            .map(|next| next.to_string())
+            .unwrap_or_default()
     }
 
     #[test_case("cron(0 2 ? * MON,FRI *)", "UTC", "2026-11-21T00:00:00Z" => "2026-11-23T02:00:00Z")]

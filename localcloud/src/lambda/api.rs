@@ -23,7 +23,10 @@ pub(crate) async fn handle(functions: &Arc<Functions>, request: &Request) -> Ans
     let Some(name) = name else {
         let what = format!("{} {}", request.method, request.path);
         let message = format!("{what} does not exist here");
-        return Answer::not_implemented(&what, json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message));
+        return Answer::not_implemented(
+            &what,
+            json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", &message),
+        );
     };
     let name = percent_decode_str(name).decode_utf8_lossy();
     let response = match functions.stack.function(&name).cloned() {
@@ -36,23 +39,53 @@ pub(crate) async fn handle(functions: &Arc<Functions>, request: &Request) -> Ans
     Answer::new("Invoke", name, response)
 }
 
-async fn invoke(functions: &Arc<Functions>, function: &crate::template::Function, request: &Request) -> Response<Body> {
-    let kind = request.headers.get("x-amz-invocation-type").and_then(|value| value.to_str().ok()).unwrap_or("RequestResponse");
-    let payload = if request.body.is_empty() { "{}".into() } else { request.body.clone() };
-    let limit = if kind == "Event" { LARGEST_EVENT } else { LARGEST_PAYLOAD };
+async fn invoke(
+    functions: &Arc<Functions>,
+    function: &crate::template::Function,
+    request: &Request,
+) -> Response<Body> {
+    let kind = request
+        .headers
+        .get("x-amz-invocation-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("RequestResponse");
+    let payload = if request.body.is_empty() {
+        "{}".into()
+    } else {
+        request.body.clone()
+    };
+    let limit = if kind == "Event" {
+        LARGEST_EVENT
+    } else {
+        LARGEST_PAYLOAD
+    };
     if payload.len() > limit {
-        return json_error(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &format!("the payload must be at most {limit} bytes"));
+        return json_error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestTooLargeException",
+            &format!("the payload must be at most {limit} bytes"),
+        );
     }
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
         let message = format!("Could not parse request body into json: {error}");
-        return json_error(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &message);
+        return json_error(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestContentException",
+            &message,
+        );
     }
     let (mut response, request_id) = match kind {
         "RequestResponse" => {
             let answer = functions.invoke(function, payload).await;
             let mut response = json_response(StatusCode::OK, &answer.payload);
-            response.headers_mut().insert("x-amz-executed-version", HeaderValue::from_static("$LATEST"));
-            if let Some(error) = answer.function_error.and_then(|error| HeaderValue::from_str(&error).ok()) {
+            response.headers_mut().insert(
+                "x-amz-executed-version",
+                HeaderValue::from_static("$LATEST"),
+            );
+            if let Some(error) = answer
+                .function_error
+                .and_then(|error| HeaderValue::from_str(&error).ok())
+            {
                 response.headers_mut().insert("x-amz-function-error", error);
             }
             (response, answer.request_id)
@@ -62,10 +95,20 @@ async fn invoke(functions: &Arc<Functions>, function: &crate::template::Function
             *response.status_mut() = StatusCode::ACCEPTED;
             (response, functions.invoke_later(function, payload))
         }
-        "DryRun" => return json_error(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "dry runs do not exist here"),
+        "DryRun" => {
+            return json_error(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplemented",
+                "dry runs do not exist here",
+            );
+        }
         other => {
             let message = format!("`{other}` is no invocation type");
-            return json_error(StatusCode::BAD_REQUEST, "InvalidParameterValueException", &message);
+            return json_error(
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                &message,
+            );
         }
     };
     if let Ok(id) = HeaderValue::from_str(&request_id) {

@@ -20,7 +20,7 @@ use crate::locked::locked;
 use crate::template::{Function, REGION, Stack};
 
 /// Lambda's waits before the second and third try of a failed asynchronous invocation.
-const MORE_TRIES_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+const MORE_TRIES_AFTER: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 
 /// What a synchronous invocation comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,8 +83,16 @@ impl Functions {
     pub(crate) async fn invoke(&self, function: &Function, payload: Bytes) -> InvokeAnswer {
         let request_id = self.ids.uuid();
         match self.run(function, &request_id, payload).await {
-            Outcome::Answered(payload) => InvokeAnswer { request_id, payload, function_error: None },
-            Outcome::Failed(payload) => InvokeAnswer { request_id, payload, function_error: Some("Unhandled".into()) },
+            Outcome::Answered(payload) => InvokeAnswer {
+                request_id,
+                payload,
+                function_error: None,
+            },
+            Outcome::Failed(payload) => InvokeAnswer {
+                request_id,
+                payload,
+                function_error: Some("Unhandled".into()),
+            },
         }
     }
 
@@ -106,7 +114,10 @@ impl Functions {
         loop {
             // Made before the work begins, so that a stop in between is not missed.
             let stopping = self.stopping.notified();
-            let Outcome::Failed(error) = self.run(function, request_id, payload.clone()).await else { return };
+            let Outcome::Failed(error) = self.run(function, request_id, payload.clone()).await
+            else {
+                return;
+            };
             if self.running.is_stopped() {
                 return; // It died of the stop.
             }
@@ -122,7 +133,8 @@ impl Functions {
     }
 
     fn dead_letter(&self, function: &Function, request_id: &str, payload: &Bytes, error: &Value) {
-        let event = serde_json::from_slice(payload).unwrap_or_else(|_| json!(String::from_utf8_lossy(payload)));
+        let event = serde_json::from_slice(payload)
+            .unwrap_or_else(|_| json!(String::from_utf8_lossy(payload)));
         let record = json!({
             "version": "1.0",
             "timestamp": Timestamp::now().to_string(),
@@ -136,7 +148,10 @@ impl Functions {
             "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
             "responsePayload": error,
         });
-        let path = self.folder.path("dead-letters").join(format!("{}-{request_id}.json", function.logical_id));
+        let path = self
+            .folder
+            .path("dead-letters")
+            .join(format!("{}-{request_id}.json", function.logical_id));
         if let Err(error) = self.folder.write(&path, record.to_string().as_bytes()) {
             self.watch.broken("write a dead letter", &error);
         }
@@ -165,8 +180,15 @@ impl Functions {
         outcome
     }
 
-    async fn run_in_a_process(&self, function: &Function, request_id: &str, payload: Bytes) -> Outcome {
-        let idle = locked(&self.idle).get_mut(&function.logical_id).and_then(Vec::pop);
+    async fn run_in_a_process(
+        &self,
+        function: &Function,
+        request_id: &str,
+        payload: Bytes,
+    ) -> Outcome {
+        let idle = locked(&self.idle)
+            .get_mut(&function.logical_id)
+            .and_then(Vec::pop);
         let mut process = match idle {
             Some(process) => process,
             None => match self.start(function).await {
@@ -175,18 +197,25 @@ impl Functions {
                     let binary = self.settings.binaries.join(&function.binary);
                     let message = format!("start `{}`: {error}", binary.display());
                     self.watch.broken("start a function", &message);
-                    return Outcome::Failed(json!({ "errorType": "Runtime.InvalidEntrypoint", "errorMessage": message }));
+                    return Outcome::Failed(
+                        json!({ "errorType": "Runtime.InvalidEntrypoint", "errorMessage": message }),
+                    );
                 }
             },
         };
         if !self.running.begin(process.pid()) {
             process.end().await;
-            return Outcome::Failed(json!({ "errorType": "Runtime.Stopped", "errorMessage": "the local cloud is stopping" }));
+            return Outcome::Failed(
+                json!({ "errorType": "Runtime.Stopped", "errorMessage": "the local cloud is stopping" }),
+            );
         }
         let (outcome, reusable) = process.invoke(request_id, payload, function.timeout).await;
         self.running.finish(process.pid());
         if reusable && !self.running.is_stopped() {
-            locked(&self.idle).entry(function.logical_id.clone()).or_default().push(process);
+            locked(&self.idle)
+                .entry(function.logical_id.clone())
+                .or_default()
+                .push(process);
         } else {
             process.end().await;
         }
@@ -199,7 +228,10 @@ impl Functions {
         let workdir = self.folder.path("tmp");
         let start = Start {
             binary,
-            log: self.folder.path("logs/lambda").join(format!("{}.log", function.logical_id)),
+            log: self
+                .folder
+                .path("logs/lambda")
+                .join(format!("{}.log", function.logical_id)),
             environment: self.environment(function),
             workdir: &workdir,
         };
@@ -209,7 +241,10 @@ impl Functions {
     fn environment(&self, function: &Function) -> BTreeMap<String, String> {
         let mut all = function.environment.clone();
         let caller = format!("function.{}", function.logical_id);
-        all.extend(crate::cloud::sdk_environment(&self.settings.endpoint_url, &caller));
+        all.extend(crate::cloud::sdk_environment(
+            &self.settings.endpoint_url,
+            &caller,
+        ));
         let mut set = |name: &str, value: String| {
             all.insert(name.to_owned(), value);
         };
@@ -217,16 +252,31 @@ impl Functions {
         set("TZ", ":UTC".into());
         set("LANG", "en_US.UTF-8".into());
         set("_HANDLER", function.handler.clone());
-        set("LAMBDA_TASK_ROOT", self.settings.binaries.to_string_lossy().into_owned());
+        set(
+            "LAMBDA_TASK_ROOT",
+            self.settings.binaries.to_string_lossy().into_owned(),
+        );
         set("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023".into());
         set("AWS_REGION", REGION.into());
         set("AWS_LAMBDA_FUNCTION_NAME", function.name.clone());
         set("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into());
-        set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string());
+        set(
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            function.memory_mb.to_string(),
+        );
         set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into());
-        set("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.name));
-        set("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{}", self.ids.hex(32)));
-        set("AWS_LAMBDA_LOG_FORMAT", if function.json_logs { "JSON" } else { "Text" }.into());
+        set(
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            format!("/aws/lambda/{}", function.name),
+        );
+        set(
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            format!("local/[$LATEST]{}", self.ids.hex(32)),
+        );
+        set(
+            "AWS_LAMBDA_LOG_FORMAT",
+            if function.json_logs { "JSON" } else { "Text" }.into(),
+        );
         all
     }
 

@@ -83,15 +83,24 @@ impl Process {
         });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(hand_out))
-            .route("/2018-06-01/runtime/invocation/{request_id}/response", post(answered))
-            .route("/2018-06-01/runtime/invocation/{request_id}/error", post(failed))
+            .route(
+                "/2018-06-01/runtime/invocation/{request_id}/response",
+                post(answered),
+            )
+            .route(
+                "/2018-06-01/runtime/invocation/{request_id}/error",
+                post(failed),
+            )
             .route("/2018-06-01/runtime/init/error", post(init_failed))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(shared);
         let port = Port::open(0).await?;
         let address = port.address.clone();
         let server = port.serve(router);
-        let log = OpenOptions::new().create(true).append(true).open(&start.log)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&start.log)?;
         let spawned = Command::new(start.binary)
             .env_clear()
             .envs(start.environment)
@@ -110,17 +119,42 @@ impl Process {
                 return Err(error);
             }
         };
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
-        Ok(Self { child, pid, work, server })
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .unwrap_or_default();
+        Ok(Self {
+            child,
+            pid,
+            work,
+            server,
+        })
     }
 
     /// Runs one invocation. `false` says that the process must not be used again.
-    pub(super) async fn invoke(&mut self, request_id: &str, payload: Bytes, timeout: Duration) -> (Outcome, bool) {
+    pub(super) async fn invoke(
+        &mut self,
+        request_id: &str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> (Outcome, bool) {
         let (taken, was_taken) = oneshot::channel();
         let (done, mut outcome) = oneshot::channel();
-        let work = Work { request_id: request_id.to_owned(), payload, timeout, taken, done };
+        let work = Work {
+            request_id: request_id.to_owned(),
+            payload,
+            timeout,
+            taken,
+            done,
+        };
         if self.work.send(work).await.is_err() {
-            return (error("Runtime.ExitError", format!("RequestId: {request_id} Error: the runtime is gone")), false);
+            return (
+                error(
+                    "Runtime.ExitError",
+                    format!("RequestId: {request_id} Error: the runtime is gone"),
+                ),
+                false,
+            );
         }
         // The function's own time runs from when it has the event; before that it initialises.
         tokio::select! {
@@ -166,24 +200,31 @@ impl Drop for Process {
     }
 }
 
-fn error(kind: &str, message: String) -> Outcome {
-    Outcome::Failed(json!({ "errorType": kind, "errorMessage": message }))
+fn error(kind: &str, message: impl Into<String>) -> Outcome {
+    Outcome::Failed(json!({ "errorType": kind, "errorMessage": message.into() }))
 }
 
 fn lost(request_id: &str) -> Outcome {
-    error("Runtime.ExitError", format!("RequestId: {request_id} Error: the runtime dropped the invocation"))
+    error(
+        "Runtime.ExitError",
+        format!("RequestId: {request_id} Error: the runtime dropped the invocation"),
+    )
 }
 
 fn exited(request_id: &str, status: io::Result<std::process::ExitStatus>) -> Outcome {
     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    error("Runtime.ExitError", format!("RequestId: {request_id} Error: Runtime exited: {how}"))
+    error(
+        "Runtime.ExitError",
+        format!("RequestId: {request_id} Error: Runtime exited: {how}"),
+    )
 }
 
 async fn hand_out(State(shared): State<Arc<Shared>>) -> Response {
     let Some(work) = shared.next.lock().await.recv().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let deadline = Timestamp::now().as_millisecond() + i64::try_from(work.timeout.as_millis()).unwrap_or(0);
+    let deadline =
+        Timestamp::now().as_millisecond() + i64::try_from(work.timeout.as_millis()).unwrap_or(0);
     *locked(&shared.current) = Some((work.request_id.clone(), work.done));
     // Fails only when the invoker has given up.
     let _ = work.taken.send(());
@@ -192,16 +233,30 @@ async fn hand_out(State(shared): State<Arc<Shared>>) -> Response {
             ("content-type", "application/json".to_owned()),
             ("lambda-runtime-aws-request-id", work.request_id),
             ("lambda-runtime-deadline-ms", deadline.to_string()),
-            ("lambda-runtime-invoked-function-arn", shared.function_arn.clone()),
+            (
+                "lambda-runtime-invoked-function-arn",
+                shared.function_arn.clone(),
+            ),
         ],
         work.payload,
     )
         .into_response()
 }
 
-async fn answered(State(shared): State<Arc<Shared>>, UrlPath(request_id): UrlPath<String>, body: Bytes) -> Response {
+async fn answered(
+    State(shared): State<Arc<Shared>>,
+    UrlPath(request_id): UrlPath<String>,
+    body: Bytes,
+) -> Response {
     if body.len() > LARGEST_ANSWER {
-        finish(&shared, &request_id, error("Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291556 bytes).".into()));
+        finish(
+            &shared,
+            &request_id,
+            error(
+                "Function.ResponseSizeTooLarge",
+                "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+            ),
+        );
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
     let outcome = if body.is_empty() {
@@ -215,11 +270,20 @@ async fn answered(State(shared): State<Arc<Shared>>, UrlPath(request_id): UrlPat
     finish(&shared, &request_id, outcome)
 }
 
-async fn failed(State(shared): State<Arc<Shared>>, UrlPath(request_id): UrlPath<String>, headers: HeaderMap, body: Bytes) -> Response {
+async fn failed(
+    State(shared): State<Arc<Shared>>,
+    UrlPath(request_id): UrlPath<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     finish(&shared, &request_id, reported(&headers, &body))
 }
 
-async fn init_failed(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn init_failed(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let outcome = reported(&headers, &body);
     if let Ok(mut next) = shared.next.try_lock()
         && let Ok(work) = next.try_recv()
@@ -231,7 +295,10 @@ async fn init_failed(State(shared): State<Arc<Shared>>, headers: HeaderMap, body
 }
 
 fn reported(headers: &HeaderMap, body: &Bytes) -> Outcome {
-    let kind = headers.get("lambda-runtime-function-error-type").and_then(|value| value.to_str().ok()).unwrap_or("Unhandled");
+    let kind = headers
+        .get("lambda-runtime-function-error-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("Unhandled");
     match serde_json::from_slice::<Value>(body) {
         Ok(document @ Value::Object(_)) => Outcome::Failed(document),
         _ => error(kind, String::from_utf8_lossy(body).into_owned()),
@@ -240,19 +307,20 @@ fn reported(headers: &HeaderMap, body: &Bytes) -> Outcome {
 
 fn finish(shared: &Shared, request_id: &str, outcome: Outcome) -> Response {
     let current = locked(&shared.current).take_if(|(current, _)| current == request_id);
-    match current {
-        Some((_, done)) => {
-            // Fails only when the invoker has given up.
-            let _ = done.send(outcome);
-            accepted()
-        }
-        None => {
-            let body = json!({ "errorType": "InvalidRequestID", "errorMessage": "Invalid request ID" });
-            (StatusCode::BAD_REQUEST, body.to_string()).into_response()
-        }
-    }
+    let Some((_, done)) = current else {
+        let body = json!({ "errorType": "InvalidRequestID", "errorMessage": "Invalid request ID" });
+        return (StatusCode::BAD_REQUEST, body.to_string()).into_response();
+    };
+    // Fails only when the invoker has given up.
+    let _ = done.send(outcome);
+    accepted()
 }
 
 fn accepted() -> Response {
-    (StatusCode::ACCEPTED, [("content-type", "application/json")], r#"{"status":"OK"}"#).into_response()
+    (
+        StatusCode::ACCEPTED,
+        [("content-type", "application/json")],
+        r#"{"status":"OK"}"#,
+    )
+        .into_response()
 }

@@ -10,7 +10,9 @@ use md5::{Digest, Md5};
 /// What is wrong with a body, as S3's error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadBody {
-    #[error("The Content-MD5 or checksum value that you specified did not match what the server received.")]
+    #[error(
+        "The Content-MD5 or checksum value that you specified did not match what the server received."
+    )]
     BadDigest,
     #[error("You did not provide the number of bytes specified by the Content-Length HTTP header")]
     IncompleteBody,
@@ -21,13 +23,20 @@ pub(super) fn content(headers: &HeaderMap, body: Bytes) -> Result<Bytes, BadBody
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let chunked = text("x-amz-content-sha256").is_some_and(|kind| kind.starts_with("STREAMING-"))
         || text("content-encoding").is_some_and(|encoding| encoding.contains("aws-chunked"));
-    let (content, trailers) = if chunked { unchunk(&body)? } else { (body, BTreeMap::new()) };
+    let (content, trailers) = if chunked {
+        unchunk(&body)?
+    } else {
+        (body, BTreeMap::new())
+    };
     if let Some(length) = text("x-amz-decoded-content-length")
         && length.parse() != Ok(content.len())
     {
         return Err(BadBody::IncompleteBody);
     }
-    let crc32 = trailers.get("x-amz-checksum-crc32").map(String::as_str).or_else(|| text("x-amz-checksum-crc32"));
+    let crc32 = trailers
+        .get("x-amz-checksum-crc32")
+        .map(String::as_str)
+        .or_else(|| text("x-amz-checksum-crc32"));
     if crc32.is_some_and(|said| said != base64(&crc32fast::hash(&content).to_be_bytes())) {
         return Err(BadBody::BadDigest);
     }
@@ -49,7 +58,9 @@ fn unchunk(body: &[u8]) -> Result<(Bytes, BTreeMap<String, String>), BadBody> {
             rest = after;
             break;
         }
-        let (chunk, after) = after.split_at_checked(size).ok_or(BadBody::IncompleteBody)?;
+        let (chunk, after) = after
+            .split_at_checked(size)
+            .ok_or(BadBody::IncompleteBody)?;
         content.extend_from_slice(chunk);
         rest = after.strip_prefix(b"\r\n").ok_or(BadBody::IncompleteBody)?;
     }
@@ -77,7 +88,10 @@ fn base64(bytes: &[u8]) -> String {
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for digit in 0..4 {
             let index = (bits >> (18 - 6 * digit)) & 63;
-            let letter = ALPHABET.get(index as usize).copied().map_or('=', char::from);
+            let letter = ALPHABET
+                .get(index as usize)
+                .copied()
+                .map_or('=', char::from);
             out.push(if digit > group.len() { '=' } else { letter });
         }
     }
@@ -92,36 +106,71 @@ mod tests {
         pairs
             .iter()
             .map(|(name, value)| {
-                (axum::http::HeaderName::from_static(name), value.parse().expect("a plain text is a header value"))
+                (
+                    axum::http::HeaderName::from_static(name),
+                    value.parse().expect("a plain text is a header value"),
+                )
             })
             .collect()
     }
 
     #[test]
     fn base64_pads_as_the_standard_says() {
-        assert_eq!(["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes())), ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
+        assert_eq!(
+            ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes())),
+            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]
+        );
     }
 
     #[test]
     fn a_signed_chunked_body_is_unwrapped_and_its_trailer_checked() {
         let crc = base64(&crc32fast::hash(b"hello world").to_be_bytes());
-        let body = format!("6;chunk-signature=ab\r\nhello \r\n5;chunk-signature=cd\r\nworld\r\n0;chunk-signature=ef\r\nx-amz-checksum-crc32:{crc}\r\nx-amz-trailer-signature:00\r\n\r\n");
+        let body = format!(
+            "6;chunk-signature=ab\r\nhello \r\n5;chunk-signature=cd\r\nworld\r\n0;chunk-signature=ef\r\nx-amz-checksum-crc32:{crc}\r\nx-amz-trailer-signature:00\r\n\r\n"
+        );
         let headers = headers(&[
-            ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
+            (
+                "x-amz-content-sha256",
+                "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+            ),
             ("x-amz-decoded-content-length", "11"),
         ]);
 
-        assert_eq!(content(&headers, body.clone().into()), Ok(Bytes::from_static(b"hello world")));
-        assert_eq!(content(&headers, body.replace("world", "words").into()), Err(BadBody::BadDigest));
-        assert_eq!(content(&headers, body.get(..30).unwrap_or_default().to_owned().into()), Err(BadBody::IncompleteBody));
+        assert_eq!(
+            content(&headers, body.clone().into()),
+            Ok(Bytes::from_static(b"hello world"))
+        );
+        assert_eq!(
+            content(&headers, body.replace("world", "words").into()),
+            Err(BadBody::BadDigest)
+        );
+        assert_eq!(
+            content(
+                &headers,
+                body.get(..30).unwrap_or_default().to_owned().into()
+            ),
+            Err(BadBody::IncompleteBody)
+        );
     }
 
     #[test]
     fn a_plain_body_is_checked_against_its_headers() {
         let md5 = base64(&Md5::digest(b"hello"));
 
-        assert_eq!(content(&headers(&[("content-md5", &md5)]), "hello".into()), Ok("hello".into()));
-        assert_eq!(content(&headers(&[("content-md5", &md5)]), "hallo".into()), Err(BadBody::BadDigest));
-        assert_eq!(content(&headers(&[("x-amz-checksum-crc32", "AAAAAA==")]), "hello".into()), Err(BadBody::BadDigest));
+        assert_eq!(
+            content(&headers(&[("content-md5", &md5)]), "hello".into()),
+            Ok("hello".into())
+        );
+        assert_eq!(
+            content(&headers(&[("content-md5", &md5)]), "hallo".into()),
+            Err(BadBody::BadDigest)
+        );
+        assert_eq!(
+            content(
+                &headers(&[("x-amz-checksum-crc32", "AAAAAA==")]),
+                "hello".into()
+            ),
+            Err(BadBody::BadDigest)
+        );
     }
 }

@@ -11,14 +11,22 @@ pub(super) struct Page {
 
 /// Takes a page of sorted keys, all of which begin with `prefix` and come after `after`. `after` may be a
 /// common prefix that an earlier page ended with: then all that it stands for was answered.
-pub(super) fn page(keys: Vec<String>, prefix: &str, delimiter: Option<&str>, max_keys: usize, after: &str) -> Page {
+pub(super) fn page(
+    keys: Vec<String>,
+    prefix: &str,
+    delimiter: Option<&str>,
+    max_keys: usize,
+    after: &str,
+) -> Page {
     let mut page = Page::default();
     let mut last = String::new();
     for key in keys {
-        let common = delimiter.filter(|delimiter| !delimiter.is_empty()).and_then(|delimiter| {
-            let end = key.get(prefix.len()..)?.find(delimiter)?;
-            key.get(..prefix.len() + end + delimiter.len())
-        });
+        let common = delimiter
+            .filter(|delimiter| !delimiter.is_empty())
+            .and_then(|delimiter| {
+                let end = key.get(prefix.len()..)?.find(delimiter)?;
+                key.get(..prefix.len() + end + delimiter.len())
+            });
         if common.is_some_and(|common| common == last || common == after) {
             continue;
         }
@@ -43,7 +51,9 @@ mod tests {
 
     #[test]
     fn pages_cover_every_key_and_prefix_once() {
-        let all: Vec<String> = ["a/1", "a/2", "b", "c/1", "c/d/2", "e"].map(String::from).to_vec();
+        let all: Vec<String> = ["a/1", "a/2", "b", "c/1", "c/d/2", "e"]
+            .map(String::from)
+            .to_vec();
         for size in 1..=6 {
             let mut seen = Vec::new();
             let mut after = String::new();
@@ -68,6 +78,9 @@ mod tests {
 
         let page = page(keys, "a/", Some("/"), 1000, "");
 
-        assert_eq!((page.keys, page.common_prefixes), (vec!["a/c".to_owned()], vec!["a/b/".to_owned()]));
+        assert_eq!(
+            (page.keys, page.common_prefixes),
+            (vec!["a/c".to_owned()], vec!["a/b/".to_owned()])
+        );
     }
 }

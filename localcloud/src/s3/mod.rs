@@ -2,9 +2,13 @@
 //! gets, heads, listings, deletes. Written by hand rather than with an S3 framework: five operations over
 //! plain files need one lock, and share recording, refusing and 501s with the other services.
 
+mod answers;
 mod body;
+mod facts;
 mod handler;
+mod list_answer;
 mod listing;
+mod reading;
 mod store;
 
 pub(crate) use handler::handle;

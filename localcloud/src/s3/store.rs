@@ -2,17 +2,15 @@
 //! that of any number of racing conditional puts exactly one wins, also across a restart.
 //! A file that somebody else puts into the folder is an object like any other.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, Metadata};
+use std::collections::HashMap;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use md5::{Digest, Md5};
-use serde::{Deserialize, Serialize};
 
+use super::facts::{Attributes, AttributesRecord, Facts, Stamp, etag_of, facts_of, stamp_of};
 use crate::folder::Folder;
 use crate::locked::locked;
 
@@ -36,38 +34,6 @@ struct State {
     changed: HashMap<PathBuf, u64>,
 }
 
-/// Tells one content of a file from the next: every put is a new inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    mtime: (i64, i64),
-}
-
-/// What S3 says about an object besides its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// In quotes, as on the wire.
-    pub(crate) etag: String,
-    pub(crate) size: u64,
-    pub(crate) modified: Timestamp,
-    pub(crate) attributes: Attributes,
-}
-
-/// What the writer said about an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Attributes {
-    pub(crate) content_type: Option<String>,
-    /// User metadata, names without `x-amz-meta-`.
-    pub(crate) metadata: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct AttributesRecord {
-    etag: String,
-    attributes: Attributes,
-}
-
 /// On what a put depends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Precondition {
@@ -87,7 +53,9 @@ pub(crate) enum Refusal {
     NoSuchKey,
     #[error("At least one of the pre-conditions you specified did not hold")]
     PreconditionFailed,
-    #[error("The conditional request cannot succeed due to a conflicting operation against this resource.")]
+    #[error(
+        "The conditional request cannot succeed due to a conflicting operation against this resource."
+    )]
     Conflict,
     #[error("Your key is too long")]
     KeyTooLong,
@@ -102,7 +70,11 @@ impl Store {
         for bucket in &buckets {
             fs::create_dir_all(folder.path("buckets").join(bucket))?;
         }
-        Ok(Self { folder, buckets, state: Mutex::default() })
+        Ok(Self {
+            folder,
+            buckets,
+            state: Mutex::default(),
+        })
     }
 
     /// Marks the moment a put arrived. A change of the same key by somebody else between this and the put's
@@ -129,13 +101,18 @@ impl Store {
             Err(Refusal::NoSuchKey) => None,
             Err(other) => return Err(other),
         };
-        let overlapped = state.changed.get(&path).is_some_and(|changed| *changed > arrived);
+        let overlapped = state
+            .changed
+            .get(&path)
+            .is_some_and(|changed| *changed > arrived);
         match (precondition, &present) {
             (Precondition::None, _) => {}
             (Precondition::Is(_), None) => return Err(Refusal::NoSuchKey),
             _ if overlapped => return Err(Refusal::Conflict),
             (Precondition::Absent, Some(_)) => return Err(Refusal::PreconditionFailed),
-            (Precondition::Is(wanted), Some(facts)) if *wanted != facts.etag => return Err(Refusal::PreconditionFailed),
+            (Precondition::Is(wanted), Some(facts)) if *wanted != facts.etag => {
+                return Err(Refusal::PreconditionFailed);
+            }
             _ => {}
         }
         if path.is_dir() {
@@ -146,20 +123,32 @@ impl Store {
             remove_if_there(&record_path)?;
         } else {
             // Written first: until the object itself is there, the `ETag` inside does not fit and it counts for nothing.
-            let record = AttributesRecord { etag: etag.clone(), attributes: attributes.clone() };
-            self.folder.write(&record_path, &serde_json::to_vec(&record).map_err(io::Error::other)?)?;
+            let record = AttributesRecord {
+                etag: etag.clone(),
+                attributes: attributes.clone(),
+            };
+            self.folder.write(
+                &record_path,
+                &serde_json::to_vec(&record).map_err(io::Error::other)?,
+            )?;
         }
-        self.folder.write(&path, bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => {
-                Refusal::NoFile(key.to_owned())
-            }
-            _ => Refusal::Io(error),
-        })?;
+        self.folder
+            .write(&path, bytes)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotADirectory
+                | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::IsADirectory => Refusal::NoFile(key.to_owned()),
+                _ => Refusal::Io(error),
+            })?;
         state.changes += 1;
         let change = state.changes;
         state.changed.insert(path.clone(), change);
         if let Ok(metadata) = fs::metadata(&path) {
-            let facts = Facts { etag: etag.clone(), attributes: attributes.clone(), ..facts_of(&metadata) };
+            let facts = Facts {
+                etag: etag.clone(),
+                attributes: attributes.clone(),
+                ..facts_of(&metadata)
+            };
             state.known.insert(path, (stamp_of(&metadata), facts));
         }
         Ok(etag)
@@ -185,7 +174,9 @@ impl Store {
             // The open file keeps this content whatever is renamed over its name.
             (facts, File::open(&path)?)
         };
-        let Some((start, length)) = range(&facts) else { return Ok((facts, None)) };
+        let Some((start, length)) = range(&facts) else {
+            return Ok((facts, None));
+        };
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         file.take(length).read_to_end(&mut bytes)?;
@@ -198,7 +189,14 @@ impl Store {
         let mut state = locked(&self.state);
         match fs::remove_file(&path) {
             Ok(()) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::NotADirectory
+                        | io::ErrorKind::IsADirectory
+                ) =>
+            {
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -221,11 +219,20 @@ impl Store {
     }
 
     /// All objects whose key begins with `prefix` and comes after `after`, in S3's order (bytes of the key).
-    pub(crate) fn list(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, Refusal> {
+    pub(crate) fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: &str,
+    ) -> Result<Vec<String>, Refusal> {
         let root = self.bucket(bucket)?;
         // Only the deepest folder that the prefix names whole has to be walked.
         let (folder, _) = prefix.rsplit_once('/').unwrap_or(("", prefix));
-        let start = if folder.split('/').any(|part| part == "..") { root.clone() } else { root.join(folder) };
+        let start = if folder.split('/').any(|part| part == "..") {
+            root.clone()
+        } else {
+            root.join(folder)
+        };
         let mut keys = Vec::new();
         let _held = locked(&self.state);
         walk(&start, &root, &mut keys)?;
@@ -246,7 +253,13 @@ impl Store {
         if key.len() > LONGEST_KEY {
             return Err(Refusal::KeyTooLong);
         }
-        let is_name = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0') && part.len() <= 255;
+        let is_name = |part: &str| {
+            !part.is_empty()
+                && part != "."
+                && part != ".."
+                && !part.contains('\0')
+                && part.len() <= 255
+        };
         if !key.split('/').all(is_name) {
             return Err(Refusal::NoFile(key.to_owned()));
         }
@@ -259,11 +272,22 @@ impl Store {
         self.folder.path("attributes").join(bucket).join(name)
     }
 
-    fn look(&self, state: &mut State, bucket: &str, key: &str, path: &Path) -> Result<Facts, Refusal> {
+    fn look(
+        &self,
+        state: &mut State,
+        bucket: &str,
+        key: &str,
+        path: &Path,
+    ) -> Result<Facts, Refusal> {
         let metadata = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => metadata,
             Ok(_) => return Err(Refusal::NoSuchKey),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Err(Refusal::NoSuchKey);
             }
             Err(error) => return Err(error.into()),
@@ -284,7 +308,11 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Attributes::default(),
             Err(error) => return Err(error.into()),
         };
-        let facts = Facts { etag, attributes, ..facts_of(&metadata) };
+        let facts = Facts {
+            etag,
+            attributes,
+            ..facts_of(&metadata)
+        };
         state.known.insert(path.to_owned(), (stamp, facts.clone()));
         Ok(facts)
     }
@@ -293,7 +321,14 @@ impl Store {
 fn walk(folder: &Path, root: &Path, keys: &mut Vec<String>) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     for entry in entries {
@@ -306,35 +341,6 @@ fn walk(folder: &Path, root: &Path, keys: &mut Vec<String>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn stamp_of(metadata: &Metadata) -> Stamp {
-    Stamp {
-        inode: metadata.ino(),
-        size: metadata.len(),
-        mtime: (metadata.mtime(), metadata.mtime_nsec()),
-    }
-}
-
-fn facts_of(metadata: &Metadata) -> Facts {
-    Facts {
-        etag: String::new(),
-        size: metadata.len(),
-        modified: Timestamp::new(metadata.mtime(), i32::try_from(metadata.mtime_nsec()).unwrap_or(0))
-            .unwrap_or(Timestamp::UNIX_EPOCH),
-        attributes: Attributes::default(),
-    }
-}
-
-fn etag_of(source: &mut impl Read) -> io::Result<String> {
-    let mut hash = Md5::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match source.read(&mut buffer)? {
-            0 => return Ok(format!("\"{}\"", hex::encode(hash.finalize()))),
-            n => hash.update(buffer.get(..n).unwrap_or_default()),
-        }
-    }
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -84,15 +84,27 @@ pub(crate) enum RetryAction {
 }
 
 pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Queue, StartError> {
-    let fail = |place: &str, why: String| StartError::Template { place: format!("{logical_id}.{place}"), why };
+    let fail = |place: &str, why: String| StartError::Template {
+        place: format!("{logical_id}.{place}"),
+        why,
+    };
     let order = scope.property(logical_id, body, "ComputeEnvironmentOrder")?;
-    let order_error = || fail("ComputeEnvironmentOrder", "it names no compute environment".into());
+    let order_error = || {
+        fail(
+            "ComputeEnvironmentOrder",
+            "it names no compute environment".into(),
+        )
+    };
     let mut entries: Vec<(i64, String)> = order
         .as_array()
         .ok_or_else(order_error)?
         .iter()
         .filter_map(|entry| {
-            let place = entry.get("Order").and_then(as_text).and_then(|text| text.parse().ok()).unwrap_or(0);
+            let place = entry
+                .get("Order")
+                .and_then(as_text)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0);
             Some((place, entry.get("ComputeEnvironment").and_then(as_text)?))
         })
         .collect();
@@ -101,7 +113,9 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
 
     let mut market = None;
     for (environment, kind, environment_body) in scope.resources()? {
-        let id = scope.physical_id(environment).map_err(|why| fail("ComputeEnvironmentOrder", why))?;
+        let id = scope
+            .physical_id(environment)
+            .map_err(|why| fail("ComputeEnvironmentOrder", why))?;
         if kind == "AWS::Batch::ComputeEnvironment" && id == *first {
             let resources = scope.property(environment, environment_body, "ComputeResources")?;
             market = match resources.get("Type").and_then(Value::as_str) {
@@ -110,7 +124,10 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
                 other => {
                     return Err(StartError::Template {
                         place: format!("{environment}.ComputeResources.Type"),
-                        why: format!("it must be SPOT or EC2 here, received: {}", other.unwrap_or("nothing")),
+                        why: format!(
+                            "it must be SPOT or EC2 here, received: {}",
+                            other.unwrap_or("nothing")
+                        ),
                     });
                 }
             };
@@ -120,14 +137,28 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
     let priority = scope.property(logical_id, body, "Priority")?;
     Ok(Queue {
         logical_id: logical_id.to_owned(),
-        name: scope.name(logical_id).map_err(|why| fail("JobQueueName", why))?,
-        arn: scope.physical_id(logical_id).map_err(|why| fail("JobQueueName", why))?,
+        name: scope
+            .name(logical_id)
+            .map_err(|why| fail("JobQueueName", why))?,
+        arn: scope
+            .physical_id(logical_id)
+            .map_err(|why| fail("JobQueueName", why))?,
         priority: as_text(&priority)
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| fail("Priority", format!("it must be a number, received: {priority}")))?,
+            .ok_or_else(|| {
+                fail(
+                    "Priority",
+                    format!("it must be a number, received: {priority}"),
+                )
+            })?,
         fair_share: !policy.is_null(),
         policy_arn: as_text(&policy),
-        market: market.ok_or_else(|| fail("ComputeEnvironmentOrder", format!("`{first}` is not in the template")))?,
+        market: market.ok_or_else(|| {
+            fail(
+                "ComputeEnvironmentOrder",
+                format!("`{first}` is not in the template"),
+            )
+        })?,
         environments: entries
             .into_iter()
             .map(|(_, arn)| arn.rsplit('/').next().unwrap_or_default().to_owned())
@@ -135,14 +166,32 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
     })
 }
 
-pub(super) fn definition(scope: &Scope, logical_id: &str, body: &Value) -> Result<Definition, StartError> {
-    let fail = |place: &str, why: String| StartError::Template { place: format!("{logical_id}.{place}"), why };
+pub(super) fn definition(
+    scope: &Scope,
+    logical_id: &str,
+    body: &Value,
+) -> Result<Definition, StartError> {
+    let fail = |place: &str, why: String| StartError::Template {
+        place: format!("{logical_id}.{place}"),
+        why,
+    };
     let container = scope.property(logical_id, body, "ContainerProperties")?;
     let Value::Object(mut container) = camel_case(container) else {
-        return Err(fail("ContainerProperties", "only container definitions run here".into()));
+        return Err(fail(
+            "ContainerProperties",
+            "only container definitions run here".into(),
+        ));
     };
     // Batch answers these lists even when the definition does not have them.
-    for list in ["volumes", "environment", "mountPoints", "ulimits", "secrets", "resourceRequirements", "command"] {
+    for list in [
+        "volumes",
+        "environment",
+        "mountPoints",
+        "ulimits",
+        "secrets",
+        "resourceRequirements",
+        "command",
+    ] {
         container.entry(list).or_insert_with(|| json!([]));
     }
     if let Some(Value::Array(requirements)) = container.get_mut("resourceRequirements") {
@@ -164,27 +213,43 @@ pub(super) fn definition(scope: &Scope, logical_id: &str, body: &Value) -> Resul
     let priority = scope.property(logical_id, body, "SchedulingPriority")?;
     let capabilities = scope.property(logical_id, body, "PlatformCapabilities")?;
     Ok(Definition {
-        name: scope.name(logical_id).map_err(|why| fail("JobDefinitionName", why))?,
-        arn: scope.physical_id(logical_id).map_err(|why| fail("JobDefinitionName", why))?,
+        name: scope
+            .name(logical_id)
+            .map_err(|why| fail("JobDefinitionName", why))?,
+        arn: scope
+            .physical_id(logical_id)
+            .map_err(|why| fail("JobDefinitionName", why))?,
         container,
         retry,
-        timeout_s: timeout.get("AttemptDurationSeconds").and_then(as_text).and_then(|text| text.parse().ok()),
+        timeout_s: timeout
+            .get("AttemptDurationSeconds")
+            .and_then(as_text)
+            .and_then(|text| text.parse().ok()),
         parameters: parameters.as_object().cloned().unwrap_or_default(),
-        propagate_tags: as_text(&scope.property(logical_id, body, "PropagateTags")?).is_some_and(|text| text == "true"),
+        propagate_tags: as_text(&scope.property(logical_id, body, "PropagateTags")?)
+            .is_some_and(|text| text == "true"),
         scheduling_priority: as_text(&priority).and_then(|text| text.parse().ok()),
-        platform_capabilities: if capabilities.is_array() { capabilities } else { json!([]) },
+        platform_capabilities: if capabilities.is_array() {
+            capabilities
+        } else {
+            json!([])
+        },
     })
 }
 
 /// A number that came in as a parameter is a text.
 fn numbers_of_texts(mut object: Value, key: &str) -> Value {
-    if let Some(number) = object.get(key).and_then(Value::as_str).and_then(|text| text.parse::<i64>().ok()) {
+    if let Some(number) = object
+        .get(key)
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse::<i64>().ok())
+    {
         object[key] = json!(number);
     }
     object
 }
 
-/// CloudFormation's `ResourceRequirements` is the API's `resourceRequirements`; free keys stay as they are.
+/// `CloudFormation`'s `ResourceRequirements` is the API's `resourceRequirements`; free keys stay as they are.
 fn camel_case(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(camel_case).collect()),
@@ -192,7 +257,11 @@ fn camel_case(value: Value) -> Value {
             object
                 .into_iter()
                 .map(|(key, value)| {
-                    let value = if key == "Options" { value } else { camel_case(value) };
+                    let value = if key == "Options" {
+                        value
+                    } else {
+                        camel_case(value)
+                    };
                     let mut letters = key.chars();
                     let first = letters.next().map(|letter| letter.to_ascii_lowercase());
                     (first.into_iter().chain(letters).collect(), value)

@@ -1,4 +1,4 @@
-//! YAML with CloudFormation's short tags, to JSON with the long forms (`!Ref X` → `{"Ref": "X"}`).
+//! YAML with `CloudFormation`'s short tags, to JSON with the long forms (`!Ref X` → `{"Ref": "X"}`).
 
 use serde_json::{Map, Value, json};
 use serde_norway::Value as Yaml;
@@ -8,12 +8,16 @@ use crate::errors::StartError;
 /// Parses a template. An error names the line.
 pub(super) fn parse(text: &str) -> Result<Value, StartError> {
     let yaml: Yaml = serde_norway::from_str(text).map_err(|error| StartError::Template {
-        place: error
-            .location()
-            .map_or_else(|| "the whole file".to_owned(), |at| format!("line {}", at.line())),
+        place: error.location().map_or_else(
+            || "the whole file".to_owned(),
+            |at| format!("line {}", at.line()),
+        ),
         why: error.to_string(),
     })?;
-    convert(yaml).map_err(|why| StartError::Template { place: "the whole file".into(), why })
+    convert(yaml).map_err(|why| StartError::Template {
+        place: "the whole file".into(),
+        why,
+    })
 }
 
 fn convert(yaml: Yaml) -> Result<Value, String> {
@@ -27,7 +31,9 @@ fn convert(yaml: Yaml) -> Result<Value, String> {
             _ => return Err(format!("`{number}` is no number of JSON")),
         },
         Yaml::String(text) => Value::String(text),
-        Yaml::Sequence(items) => Value::Array(items.into_iter().map(convert).collect::<Result<_, _>>()?),
+        Yaml::Sequence(items) => {
+            Value::Array(items.into_iter().map(convert).collect::<Result<_, _>>()?)
+        }
         Yaml::Mapping(entries) => {
             let mut object = Map::new();
             for (key, value) in entries {
@@ -66,7 +72,9 @@ mod tests {
 
     #[test]
     fn short_tags_become_long_forms_also_when_nested() {
-        let document = parse("A: !If [Big, !Ref X, !GetAtt Q.Arn]\nB: !Sub 'x-${X}'\nC: !Condition Big").expect("the text is YAML");
+        let document =
+            parse("A: !If [Big, !Ref X, !GetAtt Q.Arn]\nB: !Sub 'x-${X}'\nC: !Condition Big")
+                .expect("the text is YAML");
 
         assert_eq!(
             document,

@@ -30,7 +30,9 @@ pub(super) fn with_globals(globals: &Value, body: &Value) -> Value {
     let mut merged = body.clone();
     let shared = globals.get("Function").cloned().unwrap_or_default();
     if let Value::Object(body) = &mut merged {
-        let own = body.entry("Properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        let own = body
+            .entry("Properties")
+            .or_insert_with(|| Value::Object(serde_json::Map::new()));
         *own = merge(shared, own.take());
     }
     merged
@@ -50,24 +52,45 @@ fn merge(under: Value, over: Value) -> Value {
     }
 }
 
-pub(super) fn function(scope: &Scope, logical_id: &str, body: &Value) -> Result<Function, StartError> {
-    let fail = |place: &str, why: String| StartError::Template { place: format!("{logical_id}.{place}"), why };
+pub(super) fn function(
+    scope: &Scope,
+    logical_id: &str,
+    body: &Value,
+) -> Result<Function, StartError> {
+    let fail = |place: &str, why: String| StartError::Template {
+        place: format!("{logical_id}.{place}"),
+        why,
+    };
     let number = |name: &str, default: u64| -> Result<u64, StartError> {
         let value = scope.property(logical_id, body, name)?;
         match as_text(&value) {
             None => Ok(default),
-            Some(text) => text.parse().map_err(|_| fail(name, format!("it must be a number, received: {text}"))),
+            Some(text) => text
+                .parse()
+                .map_err(|_| fail(name, format!("it must be a number, received: {text}"))),
         }
     };
     let binary = body
         .pointer("/Metadata/BuildProperties/Binary")
         .and_then(Value::as_str)
-        .ok_or_else(|| fail("Metadata.BuildProperties.Binary", "it must name the function's binary".into()))?;
+        .ok_or_else(|| {
+            fail(
+                "Metadata.BuildProperties.Binary",
+                "it must name the function's binary".into(),
+            )
+        })?;
     let mut environment = BTreeMap::new();
-    if let Some(Value::Object(variables)) = scope.property(logical_id, body, "Environment")?.get("Variables") {
+    if let Some(Value::Object(variables)) = scope
+        .property(logical_id, body, "Environment")?
+        .get("Variables")
+    {
         for (name, value) in variables {
-            let text = as_text(value)
-                .ok_or_else(|| fail("Environment", format!("`{name}` must be a text, received: {value}")))?;
+            let text = as_text(value).ok_or_else(|| {
+                fail(
+                    "Environment",
+                    format!("`{name}` must be a text, received: {value}"),
+                )
+            })?;
             environment.insert(name.clone(), text);
         }
     }
@@ -77,14 +100,17 @@ pub(super) fn function(scope: &Scope, logical_id: &str, body: &Value) -> Result<
     if let Some(level) = log_text("ApplicationLogLevel") {
         environment.insert("AWS_LAMBDA_LOG_LEVEL".into(), level);
     }
-    let name = scope.name(logical_id).map_err(|why| fail("FunctionName", why))?;
+    let name = scope
+        .name(logical_id)
+        .map_err(|why| fail("FunctionName", why))?;
     // The default time-out and memory are Lambda's own.
     Ok(Function {
         logical_id: logical_id.to_owned(),
-        arn: super::intrinsics::arn("lambda", &format!("function:{name}")),
+        arn: super::names::arn("lambda", &format!("function:{name}")),
         name,
         binary: binary.to_owned(),
-        handler: as_text(&scope.property(logical_id, body, "Handler")?).unwrap_or_else(|| "bootstrap".into()),
+        handler: as_text(&scope.property(logical_id, body, "Handler")?)
+            .unwrap_or_else(|| "bootstrap".into()),
         memory_mb: number("MemorySize", 128)?,
         timeout: Duration::from_secs(number("Timeout", 3)?),
         environment,

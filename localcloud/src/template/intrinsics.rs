@@ -1,4 +1,4 @@
-//! Evaluates CloudFormation's intrinsic functions: parameters, conditions, references, texts.
+//! Evaluates `CloudFormation`'s intrinsic functions: parameters, conditions, references, texts.
 //! Only what is asked for is evaluated, so that a resource that nothing here needs may use anything.
 
 use std::collections::BTreeMap;
@@ -9,33 +9,50 @@ use super::{ACCOUNT, REGION, STACK_NAME};
 use crate::errors::StartError;
 
 /// How deep references may nest before they are taken for a circle.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// A template with its parameters decided.
 pub(super) struct Scope {
     parameters: BTreeMap<String, Value>,
     mappings: Value,
-    conditions: Map<String, Value>,
-    resources: Map<String, Value>,
+    pub(super) conditions: Map<String, Value>,
+    pub(super) resources: Map<String, Value>,
 }
 
 /// What is wrong, without the place: the caller knows where it was.
 pub(super) type Outcome<T> = Result<T, String>;
 
 impl Scope {
-    pub(super) fn new(document: &Value, overrides: &BTreeMap<String, String>) -> Result<Self, StartError> {
-        let section = |name: &str| document.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    pub(super) fn new(
+        document: &Value,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Self, StartError> {
+        let section = |name: &str| {
+            document
+                .get(name)
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default()
+        };
         let declared = section("Parameters");
         let mut parameters = BTreeMap::new();
         for (name, given) in overrides {
             let place = || format!("Parameters.{name}");
             let Some(declaration) = declared.get(name) else {
-                return Err(StartError::Template { place: place(), why: "the template has no such parameter".into() });
+                return Err(StartError::Template {
+                    place: place(),
+                    why: "the template has no such parameter".into(),
+                });
             };
             if let Some(allowed) = declaration.get("AllowedValues").and_then(Value::as_array)
-                && !allowed.iter().any(|value| as_text(value).is_some_and(|text| text == *given))
+                && !allowed
+                    .iter()
+                    .any(|value| as_text(value).is_some_and(|text| text == *given))
             {
-                return Err(StartError::Template { place: place(), why: format!("`{given}` is none of the allowed values") });
+                return Err(StartError::Template {
+                    place: place(),
+                    why: format!("`{given}` is none of the allowed values"),
+                });
             }
             parameters.insert(name.clone(), typed(declaration, given));
         }
@@ -49,7 +66,10 @@ impl Scope {
         }
         let resources = section("Resources");
         if resources.is_empty() {
-            return Err(StartError::Template { place: "Resources".into(), why: "the template has none".into() });
+            return Err(StartError::Template {
+                place: "Resources".into(),
+                why: "the template has none".into(),
+            });
         }
         Ok(Self {
             parameters,
@@ -63,7 +83,10 @@ impl Scope {
     pub(super) fn resources(&self) -> Result<Vec<(&str, &str, &Value)>, StartError> {
         let mut found = Vec::new();
         for (logical_id, body) in &self.resources {
-            let at = |why| StartError::Template { place: logical_id.clone(), why };
+            let at = |why| StartError::Template {
+                place: logical_id.clone(),
+                why,
+            };
             let kind = body
                 .get("Type")
                 .and_then(Value::as_str)
@@ -75,29 +98,33 @@ impl Scope {
         Ok(found)
     }
 
-    fn exists(&self, body: &Value) -> Outcome<bool> {
-        match body.get("Condition").and_then(Value::as_str) {
-            Some(name) => self.condition(name, 0),
-            None => Ok(true),
-        }
-    }
-
     /// Evaluates a value. `None` stands for `AWS::NoValue`.
     pub(super) fn value(&self, raw: &Value) -> Outcome<Option<Value>> {
         self.evaluate(raw, 0)
     }
 
     /// Evaluates a property of a resource's body; absent and `AWS::NoValue` are both `Null`.
-    pub(super) fn property(&self, logical_id: &str, body: &Value, name: &str) -> Result<Value, StartError> {
-        let Some(raw) = body.get("Properties").and_then(|properties| properties.get(name)) else {
+    pub(super) fn property(
+        &self,
+        logical_id: &str,
+        body: &Value,
+        name: &str,
+    ) -> Result<Value, StartError> {
+        let Some(raw) = body
+            .get("Properties")
+            .and_then(|properties| properties.get(name))
+        else {
             return Ok(Value::Null);
         };
         self.value(raw)
             .map(Option::unwrap_or_default)
-            .map_err(|why| StartError::Template { place: format!("{logical_id}.{name}"), why })
+            .map_err(|why| StartError::Template {
+                place: format!("{logical_id}.{name}"),
+                why,
+            })
     }
 
-    fn evaluate(&self, raw: &Value, depth: usize) -> Outcome<Option<Value>> {
+    pub(super) fn evaluate(&self, raw: &Value, depth: usize) -> Outcome<Option<Value>> {
         if depth > DEEPEST {
             return Err("references go in a circle".into());
         }
@@ -138,7 +165,12 @@ impl Scope {
             let value = needed(value)?;
             as_text(&value).ok_or_else(|| format!("{name} needs a text, received: {value}"))
         };
-        let arguments = || argument.as_array().map(Vec::as_slice).ok_or_else(|| format!("{name} needs a list"));
+        let arguments = || {
+            argument
+                .as_array()
+                .map(Vec::as_slice)
+                .ok_or_else(|| format!("{name} needs a list"))
+        };
         let value = match name {
             "Ref" => {
                 let target = argument.as_str().ok_or("Ref needs a name")?;
@@ -150,13 +182,21 @@ impl Scope {
             "Fn::GetAtt" => {
                 let path = match argument {
                     Value::String(path) => path.clone(),
-                    _ => arguments()?.iter().map(text).collect::<Outcome<Vec<_>>>()?.join("."),
+                    _ => arguments()?
+                        .iter()
+                        .map(text)
+                        .collect::<Outcome<Vec<_>>>()?
+                        .join("."),
                 };
-                let (resource, attribute) = path.split_once('.').ok_or_else(|| format!("`{path}` has no attribute"))?;
+                let (resource, attribute) = path
+                    .split_once('.')
+                    .ok_or_else(|| format!("`{path}` has no attribute"))?;
                 Value::String(self.attribute(resource, attribute, depth)?)
             }
             "Fn::Sub" => match argument {
-                Value::String(pattern) => Value::String(self.substitute(pattern, &Map::new(), depth)?),
+                Value::String(pattern) => {
+                    Value::String(self.substitute(pattern, &Map::new(), depth)?)
+                }
                 _ => match arguments()? {
                     [Value::String(pattern), Value::Object(local)] => {
                         Value::String(self.substitute(pattern, local, depth)?)
@@ -167,25 +207,35 @@ impl Scope {
             "Fn::Join" => match arguments()? {
                 [Value::String(between), items] => {
                     let items = needed(items)?;
-                    let parts: Option<Vec<_>> = items.as_array().and_then(|items| items.iter().map(as_text).collect());
+                    let parts: Option<Vec<_>> = items
+                        .as_array()
+                        .and_then(|items| items.iter().map(as_text).collect());
                     Value::String(parts.ok_or("Fn::Join needs a list of texts")?.join(between))
                 }
                 _ => return Err("Fn::Join needs a text and a list".into()),
             },
             "Fn::Split" => match arguments()? {
-                [Value::String(between), whole] => json!(text(whole)?.split(between.as_str()).collect::<Vec<_>>()),
+                [Value::String(between), whole] => {
+                    json!(text(whole)?.split(between.as_str()).collect::<Vec<_>>())
+                }
                 _ => return Err("Fn::Split needs two texts".into()),
             },
             "Fn::If" => match arguments()? {
                 [Value::String(condition), then, otherwise] => {
-                    let branch = if self.condition(condition, depth)? { then } else { otherwise };
+                    let branch = if self.condition(condition, depth)? {
+                        then
+                    } else {
+                        otherwise
+                    };
                     return self.evaluate(branch, depth);
                 }
                 _ => return Err("Fn::If needs a condition and two values".into()),
             },
             "Fn::Select" => match arguments()? {
                 [index, items] => {
-                    let index: usize = text(index)?.parse().map_err(|_| "Fn::Select needs a number")?;
+                    let index: usize = text(index)?
+                        .parse()
+                        .map_err(|_| "Fn::Select needs a number")?;
                     needed(items)?
                         .get(index)
                         .cloned()
@@ -205,19 +255,30 @@ impl Scope {
                 }
                 _ => return Err("Fn::FindInMap needs three texts".into()),
             },
-            "Fn::GetAZs" => json!([format!("{REGION}a"), format!("{REGION}b"), format!("{REGION}c")]),
+            "Fn::GetAZs" => json!([
+                format!("{REGION}a"),
+                format!("{REGION}b"),
+                format!("{REGION}c")
+            ]),
             "Fn::ToJsonString" => Value::String(needed(argument)?.to_string()),
             other => return Err(format!("{other} is not known here")),
         };
         Ok(Some(value))
     }
 
-    fn substitute(&self, pattern: &str, local: &Map<String, Value>, depth: usize) -> Outcome<String> {
+    fn substitute(
+        &self,
+        pattern: &str,
+        local: &Map<String, Value>,
+        depth: usize,
+    ) -> Outcome<String> {
         let mut out = String::with_capacity(pattern.len());
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {
             out.push_str(before);
-            let (name, after) = after.split_once('}').ok_or_else(|| format!("`{pattern}` has an open ${{"))?;
+            let (name, after) = after
+                .split_once('}')
+                .ok_or_else(|| format!("`{pattern}` has an open ${{"))?;
             if let Some(literal) = name.strip_prefix('!') {
                 out.push_str("${");
                 out.push_str(literal);
@@ -238,45 +299,15 @@ impl Scope {
         Ok(out)
     }
 
-    fn condition(&self, name: &str, depth: usize) -> Outcome<bool> {
-        let raw = self.conditions.get(name).ok_or_else(|| format!("the template has no condition `{name}`"))?;
-        self.truth(raw, depth + 1)
-    }
-
-    fn truth(&self, raw: &Value, depth: usize) -> Outcome<bool> {
-        if depth > DEEPEST {
-            return Err("conditions go in a circle".into());
-        }
-        let Some((name, argument)) = raw.as_object().and_then(|object| object.iter().next()) else {
-            return Err(format!("`{raw}` is no condition"));
-        };
-        let list = || argument.as_array().map(Vec::as_slice).ok_or_else(|| format!("{name} needs a list"));
-        match name.as_str() {
-            "Condition" => self.condition(argument.as_str().ok_or("Condition needs a name")?, depth),
-            "Fn::Equals" => match list()? {
-                [left, right] => {
-                    let left = self.evaluate(left, depth)?.as_ref().and_then(as_text);
-                    Ok(left == self.evaluate(right, depth)?.as_ref().and_then(as_text))
-                }
-                _ => Err("Fn::Equals needs two values".into()),
-            },
-            "Fn::Not" => match list()? {
-                [one] => Ok(!self.truth(one, depth + 1)?),
-                _ => Err("Fn::Not needs one condition".into()),
-            },
-            "Fn::And" => list()?.iter().try_fold(true, |so_far, one| Ok(self.truth(one, depth + 1)? && so_far)),
-            "Fn::Or" => list()?.iter().try_fold(false, |so_far, one| Ok(self.truth(one, depth + 1)? || so_far)),
-            other => Err(format!("{other} is no condition function")),
-        }
-    }
-
     fn reference(&self, target: &str, depth: usize) -> Outcome<Value> {
         let pseudo = match target {
             "AWS::Region" => REGION.to_owned(),
             "AWS::AccountId" => ACCOUNT.to_owned(),
             "AWS::StackName" => STACK_NAME.to_owned(),
             "AWS::StackId" => {
-                format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK_NAME}/00000000-0000-0000-0000-000000000000")
+                format!(
+                    "arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK_NAME}/00000000-0000-0000-0000-000000000000"
+                )
             }
             "AWS::Partition" => "aws".to_owned(),
             "AWS::URLSuffix" => "amazonaws.com".to_owned(),
@@ -285,104 +316,18 @@ impl Scope {
                     return Ok(value.clone());
                 }
                 if !self.resources.contains_key(target) {
-                    return Err(format!("`{target}` is no resource, and no parameter that has a value"));
+                    return Err(format!(
+                        "`{target}` is no resource, and no parameter that has a value"
+                    ));
                 }
                 return self.physical(target, depth).map(Value::String);
             }
         };
         Ok(Value::String(pseudo))
     }
-
-    /// What `Ref` of a resource gives.
-    pub(super) fn physical_id(&self, logical_id: &str) -> Outcome<String> {
-        self.physical(logical_id, 0)
-    }
-
-    fn physical(&self, logical_id: &str, depth: usize) -> Outcome<String> {
-        let (kind, name) = self.kind_and_name(logical_id, depth)?;
-        Ok(match kind {
-            "AWS::Batch::JobQueue" => arn("batch", &format!("job-queue/{name}")),
-            "AWS::Batch::JobDefinition" => arn("batch", &format!("job-definition/{name}:1")),
-            "AWS::Batch::ComputeEnvironment" => arn("batch", &format!("compute-environment/{name}")),
-            "AWS::Batch::SchedulingPolicy" => arn("batch", &format!("scheduling-policy/{name}")),
-            "AWS::SNS::Topic" => arn("sns", &name),
-            "AWS::SQS::Queue" => format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"),
-            "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{ACCOUNT}:policy/{name}"),
-            _ => name,
-        })
-    }
-
-    fn attribute(&self, logical_id: &str, attribute: &str, depth: usize) -> Outcome<String> {
-        let (kind, name) = self.kind_and_name(logical_id, depth)?;
-        if !attribute.ends_with("Arn") {
-            return Ok(match (kind, attribute) {
-                (_, "QueueName" | "TopicName" | "Name" | "RoleName") => name,
-                ("AWS::EC2::LaunchTemplate", _) => "1".to_owned(),
-                (_, other) => format!("{name}.{other}"),
-            });
-        }
-        Ok(match kind {
-            "AWS::S3::Bucket" => format!("arn:aws:s3:::{name}"),
-            "AWS::Serverless::Function" | "AWS::Lambda::Function" => arn("lambda", &format!("function:{name}")),
-            "AWS::Events::Rule" => arn("events", &format!("rule/{name}")),
-            "AWS::Scheduler::Schedule" => arn("scheduler", &format!("schedule/default/{name}")),
-            "AWS::SQS::Queue" => arn("sqs", &name),
-            "AWS::Logs::LogGroup" => arn("logs", &format!("log-group:{name}:*")),
-            "AWS::IAM::Role" => format!("arn:aws:iam::{ACCOUNT}:role/{name}"),
-            "AWS::IAM::InstanceProfile" => format!("arn:aws:iam::{ACCOUNT}:instance-profile/{name}"),
-            _ => self.physical(logical_id, depth)?,
-        })
-    }
-
-    /// The name a resource has, given or made up as CloudFormation would.
-    pub(super) fn name(&self, logical_id: &str) -> Outcome<String> {
-        self.kind_and_name(logical_id, 0).map(|(_, name)| name)
-    }
-
-    fn kind_and_name(&self, logical_id: &str, depth: usize) -> Outcome<(&str, String)> {
-        let body = self
-            .resources
-            .get(logical_id)
-            .ok_or_else(|| format!("the template has no resource `{logical_id}`"))?;
-        if !self.exists(body)? {
-            return Err(format!("the condition of `{logical_id}` is false"));
-        }
-        let kind = body.get("Type").and_then(Value::as_str).unwrap_or_default();
-        let property = match kind {
-            "AWS::S3::Bucket" => "BucketName",
-            "AWS::Batch::JobQueue" => "JobQueueName",
-            "AWS::Batch::JobDefinition" => "JobDefinitionName",
-            "AWS::Batch::ComputeEnvironment" => "ComputeEnvironmentName",
-            "AWS::SNS::Topic" => "TopicName",
-            "AWS::SQS::Queue" => "QueueName",
-            "AWS::Serverless::Function" | "AWS::Lambda::Function" => "FunctionName",
-            "AWS::Logs::LogGroup" => "LogGroupName",
-            "AWS::IAM::Role" => "RoleName",
-            "AWS::IAM::InstanceProfile" => "InstanceProfileName",
-            "AWS::IAM::ManagedPolicy" => "ManagedPolicyName",
-            "AWS::Events::Rule" | "AWS::Scheduler::Schedule" | "AWS::Batch::SchedulingPolicy" => "Name",
-            // `Ref` of anything else is its logical id.
-            _ => return Ok((kind, logical_id.to_owned())),
-        };
-        let given = match body.get("Properties").and_then(|properties| properties.get(property)) {
-            Some(raw) => self.evaluate(raw, depth + 1)?,
-            None => None,
-        };
-        let name = match given.as_ref().and_then(as_text) {
-            Some(name) => name,
-            None if kind == "AWS::S3::Bucket" => format!("{STACK_NAME}-{}", logical_id.to_lowercase()),
-            None => format!("{STACK_NAME}-{logical_id}"),
-        };
-        Ok((kind, name))
-    }
 }
 
-/// An ARN in the local cloud's region and account.
-pub(super) fn arn(service: &str, resource: &str) -> String {
-    format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
-}
-
-/// A scalar as CloudFormation writes it into a text.
+/// A scalar as `CloudFormation` writes it into a text.
 pub(super) fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -393,7 +338,10 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
 }
 
 fn typed(declaration: &Value, text: &str) -> Value {
-    let kind = declaration.get("Type").and_then(Value::as_str).unwrap_or("String");
+    let kind = declaration
+        .get("Type")
+        .and_then(Value::as_str)
+        .unwrap_or("String");
     if kind == "CommaDelimitedList" || kind.starts_with("List<") {
         return if text.is_empty() {
             json!([])

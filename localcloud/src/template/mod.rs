@@ -1,16 +1,18 @@
 //! Reads `template.yaml`: the only source of queues, definitions, functions, rules, schedules, buckets and
-//! topics. Knows CloudFormation and SAM as far as those need it; never what the product does with them.
+//! topics. Knows `CloudFormation` and SAM as far as those need it; never what the product does with them.
 
 mod batch;
+mod conditions;
 mod document;
 mod functions;
 mod intrinsics;
+mod names;
 mod rules;
 mod stack;
 
-pub(crate) use batch::{Definition, Market, Queue, Retry, RetryAction};
 #[cfg(test)]
 pub(crate) use batch::RetryRule;
+pub(crate) use batch::{Definition, Market, Queue, Retry, RetryAction};
 pub(crate) use functions::Function;
 pub(crate) use rules::{Input, Rule, RuleKind, ScheduleKind, Trigger};
 pub(crate) use stack::Stack;

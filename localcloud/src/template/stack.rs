@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::batch::{self, Definition, Queue};
+use super::document;
 use super::functions::{self, Function};
 use super::intrinsics::Scope;
 use super::rules::{self, Rule};
-use super::document;
 use crate::errors::StartError;
 
 /// A deployed template.
@@ -27,7 +27,10 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Reads and evaluates a template file.
-    pub(crate) fn load(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, StartError> {
+    pub(crate) fn load(
+        path: &Path,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Self, StartError> {
         let text = std::fs::read_to_string(path).map_err(|source| StartError::File {
             doing: "read the template",
             path: path.to_owned(),
@@ -36,7 +39,10 @@ impl Stack {
         Self::parse(&text, parameters)
     }
 
-    pub(crate) fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, StartError> {
+    pub(crate) fn parse(
+        text: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Self, StartError> {
         let document = document::parse(text)?;
         let globals = document.get("Globals").cloned().unwrap_or_default();
         let scope = Scope::new(&document, parameters)?;
@@ -44,19 +50,34 @@ impl Stack {
         for (logical_id, kind, body) in scope.resources()? {
             let physical = scope
                 .physical_id(logical_id)
-                .map_err(|why| StartError::Template { place: logical_id.to_owned(), why })?;
+                .map_err(|why| StartError::Template {
+                    place: logical_id.to_owned(),
+                    why,
+                })?;
             match kind {
                 "AWS::S3::Bucket" => stack.buckets.push(physical.clone()),
                 "AWS::SNS::Topic" => stack.topics.push(physical.clone()),
-                "AWS::Batch::JobQueue" => stack.queues.push(batch::queue(&scope, logical_id, body)?),
-                "AWS::Batch::JobDefinition" => stack.definitions.push(batch::definition(&scope, logical_id, body)?),
+                "AWS::Batch::JobQueue" => {
+                    stack.queues.push(batch::queue(&scope, logical_id, body)?);
+                }
+                "AWS::Batch::JobDefinition" => stack
+                    .definitions
+                    .push(batch::definition(&scope, logical_id, body)?),
                 "AWS::Serverless::Function" => {
                     let body = functions::with_globals(&globals, body);
-                    stack.functions.push(functions::function(&scope, logical_id, &body)?);
-                    stack.rules.extend(rules::of_function(&scope, logical_id, &body)?);
+                    stack
+                        .functions
+                        .push(functions::function(&scope, logical_id, &body)?);
+                    stack
+                        .rules
+                        .extend(rules::of_function(&scope, logical_id, &body)?);
                 }
-                "AWS::Events::Rule" => stack.rules.push(rules::events_rule(&scope, logical_id, body)?),
-                "AWS::Scheduler::Schedule" => stack.rules.push(rules::scheduler(&scope, logical_id, body)?),
+                "AWS::Events::Rule" => stack
+                    .rules
+                    .push(rules::events_rule(&scope, logical_id, body)?),
+                "AWS::Scheduler::Schedule" => stack
+                    .rules
+                    .push(rules::scheduler(&scope, logical_id, body)?),
                 _ => {}
             }
             stack.physical.insert(logical_id.to_owned(), physical);
@@ -70,20 +91,25 @@ impl Stack {
             wanted == function.logical_id
                 || wanted == function.name
                 || wanted == function.arn
-                || wanted.strip_prefix(&function.arn).is_some_and(|rest| rest.starts_with(':'))
+                || wanted
+                    .strip_prefix(&function.arn)
+                    .is_some_and(|rest| rest.starts_with(':'))
         })
     }
 
     /// A queue by name or ARN.
     pub(crate) fn queue(&self, wanted: &str) -> Option<&Queue> {
-        self.queues.iter().find(|queue| wanted == queue.name || wanted == queue.arn)
+        self.queues
+            .iter()
+            .find(|queue| wanted == queue.name || wanted == queue.arn)
     }
 
     /// A definition by name, `name:1`, or ARN with or without the revision.
     pub(crate) fn definition(&self, wanted: &str) -> Option<&Definition> {
         let without_revision = wanted.strip_suffix(":1").unwrap_or(wanted);
         self.definitions.iter().find(|definition| {
-            without_revision == definition.name || Some(without_revision) == definition.arn.strip_suffix(":1")
+            without_revision == definition.name
+                || Some(without_revision) == definition.arn.strip_suffix(":1")
         })
     }
 }
@@ -98,22 +124,52 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
         let image = format!("trainer@sha256:{}", "0".repeat(64));
 
-        let stack = Stack::load(&path, &[("ImageUri".to_owned(), image)].into()).expect("the template loads");
+        let stack = Stack::load(&path, &[("ImageUri".to_owned(), image)].into())
+            .expect("the template loads");
 
-        let market = |id: &str| stack.queues.iter().find(|queue| queue.logical_id == id).map(|queue| (queue.market, queue.fair_share));
+        let market = |id: &str| {
+            stack
+                .queues
+                .iter()
+                .find(|queue| queue.logical_id == id)
+                .map(|queue| (queue.market, queue.fair_share))
+        };
         assert_eq!(market("SpotQueue"), Some((Market::Spot, true)));
         assert_eq!(market("OnDemandQueue"), Some((Market::OnDemand, true)));
         assert_eq!(market("PostProcessingQueue"), Some((Market::Spot, true)));
-        let mut binaries: Vec<_> = stack.functions.iter().map(|function| function.binary.as_str()).collect();
+        let mut binaries: Vec<_> = stack
+            .functions
+            .iter()
+            .map(|function| function.binary.as_str())
+            .collect();
         binaries.sort_unstable();
-        assert_eq!(binaries, ["fan-out", "handle-failure", "submit-training", "supervise-runs"]);
+        assert_eq!(
+            binaries,
+            [
+                "fan-out",
+                "handle-failure",
+                "submit-training",
+                "supervise-runs"
+            ]
+        );
         for function in &stack.functions {
-            assert!(function.environment.contains_key("TRAINSPOT_SPOT_QUEUE"), "{}", function.logical_id);
+            assert!(
+                function.environment.contains_key("TRAINSPOT_SPOT_QUEUE"),
+                "{}",
+                function.logical_id
+            );
         }
-        let schedules = stack.rules.iter().filter(|rule| matches!(rule.kind, RuleKind::Schedule { .. })).count();
+        let schedules = stack
+            .rules
+            .iter()
+            .filter(|rule| matches!(rule.kind, RuleKind::Schedule { .. }))
+            .count();
         assert!(schedules >= 2, "a tick and a sweep");
         for definition in &stack.definitions {
-            let retry = definition.retry.as_ref().map(|retry| (retry.attempts, retry.evaluate_on_exit.is_empty()));
+            let retry = definition
+                .retry
+                .as_ref()
+                .map(|retry| (retry.attempts, retry.evaluate_on_exit.is_empty()));
             assert_eq!(retry, Some((10, false)), "{}", definition.name);
         }
     }

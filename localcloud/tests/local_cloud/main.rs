@@ -1,6 +1,5 @@
 //! The local cloud from outside: AWS's SDKs over loopback, shell programs as jobs, a real function binary.
 
-
 mod batch;
 mod functions;
 mod notices;

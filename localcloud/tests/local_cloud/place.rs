@@ -16,20 +16,32 @@ pub(crate) struct Place {
     pub(crate) cloud: LocalCloud,
     pub(crate) folder: PathBuf,
     seen: broadcast::Receiver<Happening>,
-    _temporary: Option<TempDir>,
+    /// Holds the folder as long as the place lives.
+    temporary: Option<TempDir>,
 }
 
 pub(crate) fn settings(folder: &Path) -> Settings {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let image = Image { entrypoint: vec!["sh".into(), "-c".into()], ..Image::default() };
+    let image = Image {
+        entrypoint: vec!["sh".into(), "-c".into()],
+        ..Image::default()
+    };
     let executable = std::env::current_exe().expect("a test knows its own path");
-    let profile = executable.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps");
+    let profile = executable
+        .parent()
+        .and_then(Path::parent)
+        .expect("a test lies in target/<profile>/deps");
     Settings {
         parameters: [("Image".to_owned(), "registry/trainer@sha256:0".to_owned())].into(),
         boot_delay: Duration::from_millis(2),
         async_retry_scale: 0.0001,
         max_running_jobs: 4,
-        ..Settings::new(here.join("tests/templates/small.yaml"), folder, profile.join("examples"), image)
+        ..Settings::new(
+            here.join("tests/templates/small.yaml"),
+            folder,
+            profile.join("examples"),
+            image,
+        )
     }
 }
 
@@ -43,35 +55,50 @@ impl Place {
         let mut settings = settings(temporary.path());
         change(&mut settings);
         let mut place = Self::open(settings).await;
-        place._temporary = Some(temporary);
+        place.temporary = Some(temporary);
         place
     }
 
     pub(crate) async fn open(settings: Settings) -> Self {
         let folder = settings.folder.clone();
-        let cloud = LocalCloud::start(settings).await.expect("the local cloud starts");
+        let cloud = LocalCloud::start(settings)
+            .await
+            .expect("the local cloud starts");
         let seen = cloud.happenings();
-        Self { cloud, folder, seen, _temporary: None }
+        Self {
+            cloud,
+            folder,
+            seen,
+            temporary: None,
+        }
     }
 
     /// Stops the cloud and starts another over the same folder.
-    pub(crate) async fn again(self) -> Self {
-        let temporary = self._temporary;
+    pub(crate) async fn again(mut self) -> Self {
+        let temporary = self.temporary.take();
         self.cloud.stop().await;
         let mut place = Self::open(settings(&self.folder)).await;
-        place._temporary = temporary;
+        place.temporary = temporary;
         place
     }
 
     pub(crate) fn config(&self) -> SdkConfig {
         let keys = self.cloud.sdk_environment();
         let key = |name: &str| keys.get(name).cloned().expect("the environment has keys");
-        let credentials = aws_sdk_s3::config::Credentials::new(key("AWS_ACCESS_KEY_ID"), key("AWS_SECRET_ACCESS_KEY"), None, None, "test");
+        let credentials = aws_sdk_s3::config::Credentials::new(
+            key("AWS_ACCESS_KEY_ID"),
+            key("AWS_SECRET_ACCESS_KEY"),
+            None,
+            None,
+            "test",
+        );
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(self.cloud.endpoint_url())
             .region(Region::from_static("us-east-1"))
-            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(
+                credentials,
+            ))
             .http_client(Builder::new().build_http())
             .build()
     }
@@ -94,7 +121,9 @@ impl Place {
     }
 
     pub(crate) async fn submit_to(&self, queue: &str, name: &str, script: &str) -> String {
-        let overrides = aws_sdk_batch::types::ContainerOverrides::builder().command(script).build();
+        let overrides = aws_sdk_batch::types::ContainerOverrides::builder()
+            .command(script)
+            .build();
         let submitted = self
             .batch()
             .submit_job()
@@ -110,16 +139,26 @@ impl Place {
     }
 
     /// Waits until a happening fits.
-    pub(crate) async fn until(&mut self, what: &str, fits: impl Fn(&Happening) -> bool) -> Happening {
+    pub(crate) async fn until(
+        &mut self,
+        what: &str,
+        fits: impl Fn(&Happening) -> bool,
+    ) -> Happening {
         let waiting = async {
             loop {
-                let happening = self.seen.recv().await.expect("the cloud goes on and nothing is missed");
+                let happening = self
+                    .seen
+                    .recv()
+                    .await
+                    .expect("the cloud goes on and nothing is missed");
                 if fits(&happening) {
                     return happening;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never saw {what}"))
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never saw {what}"))
     }
 
     /// Waits until the job enters the state.
@@ -132,7 +171,11 @@ impl Place {
     }
 
     pub(crate) fn job(&self, job_id: &str) -> JobSnapshot {
-        self.cloud.jobs().into_iter().find(|job| job.job_id == job_id).expect("the job is on record")
+        self.cloud
+            .jobs()
+            .into_iter()
+            .find(|job| job.job_id == job_id)
+            .expect("the job is on record")
     }
 
     /// Waits until a condition outside the cloud holds, such as a file that a job writes.
@@ -142,7 +185,9 @@ impl Place {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never came true: {what}"));
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never came true: {what}"));
     }
 
     /// A path that a test's programs may write to.

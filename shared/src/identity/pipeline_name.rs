@@ -14,6 +14,12 @@ impl PipelineName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its share in a fair-share queue: Batch takes letters and digits only. Two pipelines whose names
+    /// differ by a `-` would share a share, which costs them some fairness and nothing else.
+    pub fn share(&self) -> String {
+        self.0.chars().filter(char::is_ascii_alphanumeric).collect()
+    }
 }
 
 impl FromStr for PipelineName {

@@ -58,6 +58,8 @@ impl Run {
         let before = submission.job().map(|j| (j.attempts.len(), j.status));
         submission.see(job);
         let after = submission.job().map(|j| (j.attempts.len(), j.status));
+        // Its job is there, so it was submitted, whether or not the answer ever came back.
+        self.pending.retain(|p| !matches!(&p.action, Action::Submit(s) if s.name == name));
         if before != after
             && let Some((attempts, status)) = after
         {

@@ -13,7 +13,7 @@ use crate::batch_event::JobStatus;
 use crate::champion::{Champion, Previous};
 use crate::failure::{Class, Verdict, classify};
 use crate::gate;
-use crate::identity::{JobName, Market, PipelineName, Stage};
+use crate::identity::{JobName, Market, Stage};
 use crate::job::{Input, JobDocument};
 use crate::pipeline::{Pipeline, Promote, Shards, StageSpec};
 use crate::stage_head::{Published, StageHead};
@@ -152,8 +152,14 @@ impl Run {
         if record.output.is_some() {
             return Vec::new();
         }
+        // Done is done: a submission that is still on its way would find the head with output.
+        self.pending.retain(|p| !matches!(&p.action, Action::Submit(s) if s.name.stage == stage));
         if let Some(current) = record.submissions.last_mut() {
             current.is_decided = true;
+            let owner = end.and_then(|end| end.head.as_ref()).map(|head| &head.owner);
+            if let Some(owner) = owner.filter(|owner| owner.submission == current.number) {
+                current.job_id = current.job_id.take().or_else(|| owner.job_id.clone());
+            }
             if current.job().is_some_and(|job| job.status == JobStatus::Failed) {
                 self.note(now, format!("{stage} is complete although its job says FAILED"));
             }
@@ -377,7 +383,7 @@ impl Run {
             memory_mib,
             timeout_s: spec.timeout_s.max(TIMEOUT_MIN_S),
             array_size: children.filter(|n| *n >= 2),
-            share: share_of(self.id.pipeline()),
+            share: self.id.pipeline().share(),
             priority: pipeline.priority,
             document,
         }))]
@@ -468,10 +474,4 @@ fn spec_of(pipeline: &Pipeline, stage: Stage) -> Option<&StageSpec> {
 
 fn gate_metric(pipeline: &Pipeline) -> String {
     pipeline.evaluate.as_ref().map(|e| e.gate.metric.clone()).unwrap_or_default()
-}
-
-/// Batch takes letters and digits only. Two pipelines whose names differ by a `-` would share a share,
-/// which costs them some fairness and nothing else.
-fn share_of(pipeline: &PipelineName) -> String {
-    pipeline.as_str().chars().filter(char::is_ascii_alphanumeric).collect()
 }

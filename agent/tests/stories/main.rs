@@ -1,0 +1,15 @@
+//! Whole attempts: the agent around a real shell program, over a store in memory or over the wire.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set itself up has failed"
+)]
+
+mod bench;
+mod binary;
+mod ending;
+mod ownership;
+mod reclaim;
+mod shelf;
+mod stages;
+mod wire;

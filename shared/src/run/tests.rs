@@ -1,0 +1,420 @@
+//! A run's life as tables, and its invariants as properties.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::batch_event::{AttemptSeen, JobSeen, JobStatus};
+use crate::champion::Champion;
+use crate::gate::GateResult;
+use crate::identity::JobName;
+use crate::job::Pinned;
+use crate::metrics::Metrics;
+use crate::stage_head::{Owner, Published, StageHead};
+
+const SPEC: &str = r#"
+name = "recommender"
+[data]
+prefix = "interactions/"
+skip_if_unchanged = true
+[train]
+program = ["train"]
+memory_gib = 4
+max_memory_gib = 8
+[evaluate]
+program = ["evaluate"]
+[recommend]
+program = ["recommend"]
+shards = 4
+"#;
+
+fn platform() -> Platform {
+    Platform {
+        spot_queue: "spot".to_owned(),
+        on_demand_queue: "on-demand".to_owned(),
+        post_processing_queue: "post".to_owned(),
+        train_definition: "train:1".to_owned(),
+        post_processing_definition: "post:1".to_owned(),
+        image: "image@sha256:00".to_owned(),
+        results_bucket: "results".to_owned(),
+    }
+}
+
+fn start() -> Timestamp {
+    "2026-11-23T02:00:05Z".parse().expect("a valid time")
+}
+
+fn dataset() -> PinnedDataset {
+    PinnedDataset {
+        document: Pinned { key: "d".to_owned(), sha256: "00".to_owned() },
+        objects: 1,
+        size_bytes: 10,
+        fingerprint: "f1".to_owned(),
+    }
+}
+
+/// A ledger under test, with the actions that each fact led to.
+struct Story {
+    run: Run,
+}
+
+impl Story {
+    fn new() -> Self {
+        let new = NewRun {
+            id: "recommender-20261123T0200Z".parse().expect("a valid id"),
+            origin: Origin::Tick,
+            created_by: "submit-training/1".to_owned(),
+            created_at: start(),
+            spec_text: SPEC,
+            previous_fingerprint: Some("f0".to_owned()),
+            write_id: "w".to_owned(),
+        };
+        Self { run: Run::new(new, Phase::WaitingForData, None).expect("a valid spec") }
+    }
+
+    /// Applies a fact, holds what follows, and says it in words.
+    fn see(&mut self, observation: &Observation) -> Vec<String> {
+        let actions = self.run.apply(observation, &platform(), start()).expect("a valid spec");
+        let told = actions.iter().map(|action| action.id(&self.run.id)).collect();
+        self.run.hold(actions);
+        told
+    }
+
+    /// Carries the first pending action out with this outcome.
+    fn carry(&mut self, outcome: Outcome) -> Vec<String> {
+        let lease = SignedDuration::from_secs(180);
+        let claimed = self.run.claim("n", "f", start(), lease);
+        let id = claimed.first().expect("something is pending").id.clone();
+        self.see(&Observation::Carried { id, nonce: "n".to_owned(), outcome })
+    }
+
+    fn job(&self, stage: Stage, n: u32, status: JobStatus, attempt: Option<AttemptSeen>) -> Observation {
+        let name = JobName { run: self.run.id.clone(), stage, submission: n };
+        Observation::Job(Box::new(JobSeen {
+            id: format!("job-{stage}-{n}"),
+            name: name.to_string(),
+            queue: "spot".to_owned(),
+            status,
+            status_reason: attempt.as_ref().and_then(|a| a.status_reason.clone()),
+            attempts: attempt.into_iter().collect(),
+            created_at_ms: None,
+            started_at_ms: None,
+            stopped_at_ms: None,
+            is_terminated: false,
+            is_cancelled: false,
+            array: None,
+        }))
+    }
+
+    /// The stage's current job was submitted and then failed so.
+    fn fails(&mut self, n: u32, attempt: AttemptSeen) -> Vec<String> {
+        self.carry(Outcome::Submitted { job_id: format!("job-train-{n}") });
+        let failed = self.job(Stage::Train, n, JobStatus::Failed, Some(attempt));
+        self.see(&failed);
+        self.see(&ended(Stage::Train, n, None))
+    }
+
+    /// The stage was submitted, and published its output.
+    fn succeeds(&mut self, stage: Stage, end: impl FnOnce(&mut StageEnd)) -> Vec<String> {
+        self.carry(Outcome::Submitted { job_id: format!("job-{stage}-1") });
+        let succeeded = self.job(stage, 1, JobStatus::Succeeded, Some(exit(0)));
+        self.see(&succeeded);
+        let mut ended = stage_end(stage, 1, Some(output(stage)));
+        end(&mut ended);
+        self.see(&Observation::StageEnded(Box::new(ended)))
+    }
+}
+
+fn exit(code: i32) -> AttemptSeen {
+    AttemptSeen {
+        exit_code: Some(code),
+        status_reason: Some("Essential container in task exited".to_owned()),
+        ..AttemptSeen::default()
+    }
+}
+
+fn host_lost() -> AttemptSeen {
+    AttemptSeen {
+        status_reason: Some("Host EC2 (instance i-0123456789abcdef0) terminated.".to_owned()),
+        ..AttemptSeen::default()
+    }
+}
+
+fn output(stage: Stage) -> Published {
+    Published {
+        prefix: format!("results/{stage}/"),
+        manifest_sha256: "00".to_owned(),
+        step: 100,
+        submission: 1,
+        attempt: 1,
+        at: start(),
+    }
+}
+
+fn stage_end(stage: Stage, n: u32, output: Option<Published>) -> StageEnd {
+    let mut head = StageHead::first(1, "w".to_owned());
+    head.owner = Owner { submission: n, job_id: Some(format!("job-{stage}-{n}")), attempt: Some(1) };
+    head.output = output;
+    StageEnd {
+        stage,
+        head: Some(head),
+        missing_shards: None,
+        child_verdict: None,
+        metrics: None,
+        champion: None,
+        is_verified: None,
+    }
+}
+
+fn ended(stage: Stage, n: u32, output: Option<Published>) -> Observation {
+    Observation::StageEnded(Box::new(stage_end(stage, n, output)))
+}
+
+fn metrics() -> Metrics {
+    serde_json::from_value(json!({
+        "schema": 1, "gate_protocol": "p2_rolling", "best": "sequential-rules",
+        "protocols": {"p2_rolling": {"users": 301, "candidates": {
+            "sequential-rules": {"ndcg_at_10": {"mean": 0.113}}}}},
+    }))
+    .expect("well-formed metrics")
+}
+
+fn to_training() -> Story {
+    let mut story = Story::new();
+    let told = story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    assert_eq!(told, ["submit recommender-20261123T0200Z--train-1"]);
+    story
+}
+
+#[test]
+fn a_tick_becomes_a_champion() {
+    let mut story = to_training();
+    let mut told = story.succeeds(Stage::Train, |_| {});
+    told.extend(story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics()))));
+    story.carry(Outcome::Submitted { job_id: "job-recommend-1".to_owned() });
+    let children_done = story.job(Stage::Recommend, 1, JobStatus::Succeeded, None);
+    story.see(&children_done);
+    told.extend(story.see(&ended(Stage::Recommend, 1, None)));
+    told.extend(story.carry(Outcome::Published(output(Stage::Recommend))));
+    told.extend(story.succeeds(Stage::Gather, |end| end.is_verified = Some(true)));
+    story.carry(Outcome::Promoted);
+    told.extend(story.see(&Observation::Records(Vec::new())));
+
+    insta::assert_snapshot!(told.join("\n"), @r"
+    submit recommender-20261123T0200Z--evaluate-1
+    submit recommender-20261123T0200Z--recommend-1
+    publish recommend 1
+    submit recommender-20261123T0200Z--gather-1
+    promote
+    report
+    notify recommender-20261123T0200Z/succeeded
+    record recommender-20261123T0200Z
+    ");
+    assert_eq!(story.run.end, Some(End::Succeeded));
+}
+
+#[test]
+fn unchanged_data_is_a_receipt() {
+    let mut story = Story::new();
+    let unchanged = PinnedDataset { fingerprint: "f0".to_owned(), ..dataset() };
+
+    let told = story.see(&Observation::Data(DataSeen::Pinned(unchanged)));
+
+    assert_eq!(told, Vec::<String>::new());
+    assert!(matches!(story.run.end, Some(End::Skipped { .. })));
+    assert!(story.run.stages.is_empty());
+}
+
+#[test]
+fn a_bug_is_closed_before_it_is_recorded_and_is_not_tried_again() {
+    let mut story = to_training();
+
+    let told = story.fails(1, exit(70));
+
+    assert_eq!(told, ["close train"]);
+    assert_eq!((story.run.phase, &story.run.end), (Phase::Closing, &None));
+    story.carry(Outcome::Closed);
+    assert!(matches!(&story.run.end, Some(End::Failed { class: Class::Bug, .. })));
+}
+
+#[test]
+fn a_lost_host_after_all_attempts_moves_to_on_demand_and_tells() {
+    let mut story = to_training();
+
+    let told = story.fails(1, host_lost());
+
+    assert_eq!(told[0], "submit recommender-20261123T0200Z--train-2");
+    assert!(told[1].starts_with("notify recommender-20261123T0200Z/moved"), "{told:?}");
+    assert_eq!(story.run.stages[&Stage::Train].submissions[1].queue, "on-demand");
+}
+
+#[test]
+fn a_failed_job_with_complete_output_is_a_success() {
+    let mut story = to_training();
+    story.carry(Outcome::Submitted { job_id: "job-train-1".to_owned() });
+    let failed = story.job(Stage::Train, 1, JobStatus::Failed, Some(host_lost()));
+    story.see(&failed);
+
+    let told = story.see(&ended(Stage::Train, 1, Some(output(Stage::Train))));
+
+    assert_eq!(told, ["submit recommender-20261123T0200Z--evaluate-1"]);
+}
+
+#[test]
+fn success_without_output_is_tried_once_more_and_no_oftener() {
+    let mut story = to_training();
+    let succeed = |story: &mut Story, n: u32| {
+        story.carry(Outcome::Submitted { job_id: format!("job-train-{n}") });
+        let done = story.job(Stage::Train, n, JobStatus::Succeeded, Some(exit(0)));
+        story.see(&done);
+        story.see(&ended(Stage::Train, n, None))
+    };
+
+    assert_eq!(succeed(&mut story, 1), ["submit recommender-20261123T0200Z--train-2"]);
+    assert_eq!(succeed(&mut story, 2), ["close train"]);
+}
+
+#[test]
+fn the_job_that_owns_the_head_is_waited_for_when_its_twin_ends() {
+    let mut story = to_training();
+    story.carry(Outcome::Submitted { job_id: "job-train-1".to_owned() });
+    let twin_ends = story.job(Stage::Train, 1, JobStatus::Failed, Some(exit(79)));
+    story.see(&twin_ends);
+    let mut end = stage_end(Stage::Train, 1, None);
+    if let Some(head) = &mut end.head {
+        head.owner.job_id = Some("job-other".to_owned());
+    }
+
+    let told = story.see(&Observation::StageEnded(Box::new(end)));
+
+    assert_eq!(told, Vec::<String>::new());
+    let current = story.run.stages[&Stage::Train].current().expect("submitted");
+    assert_eq!(current.job_id.as_deref(), Some("job-other"));
+    assert_eq!(story.run.phase, Phase::Training);
+}
+
+#[test]
+fn a_blocked_queue_that_can_never_run_the_job_ends_it_at_once() {
+    let mut story = to_training();
+    story.carry(Outcome::Submitted { job_id: "job-train-1".to_owned() });
+    let reason = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue.";
+
+    let told = story.see(&Observation::QueueBlocked {
+        job_id: "job-train-1".to_owned(),
+        reason: reason.to_owned(),
+        wants: "4 GPUs".to_owned(),
+    });
+    let then = story.carry(Outcome::Closed);
+
+    assert_eq!(told, ["close train"]);
+    assert_eq!(then, ["terminate job-train-1"]);
+}
+
+#[test]
+fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
+    let mut story = to_training();
+    let champion: Champion = serde_json::from_value(json!({
+        "schema": 1, "version": 3, "write_id": "c", "run_id": "recommender-20261120T0200Z",
+        "candidate": "network", "model": output(Stage::Train), "metrics": {}, "promoted_at": start(),
+    }))
+    .expect("a champion");
+    let seen = ChampionSeen { etag: "\"e\"".to_owned(), champion };
+    story.succeeds(Stage::Train, |end| end.champion = Some(seen.clone()));
+    story.succeeds(Stage::Evaluate, |end| {
+        let mut measured = metrics();
+        measured.champion = serde_json::from_value(json!({
+            "run_id": "recommender-20261120T0200Z", "candidate": "network", "relative_gain": 0.001,
+            "paired": {"metric": "ndcg_at_10", "mean": 0.0, "low": -0.1, "high": 0.1},
+        }))
+        .ok();
+        end.metrics = Some(Ok(measured));
+        end.champion = Some(seen.clone());
+    });
+
+    let pending = &story.run.pending[0].action;
+
+    let Action::Submit(submit) = pending else { panic!("recommend follows, not {pending:?}") };
+    assert_eq!(submit.document.params["candidate"], "network");
+    assert_eq!(submit.document.inputs[0].prefix, "results/train/");
+    assert!(matches!(&story.run.gate, Some(GateResult { is_better: false, .. })));
+}
+
+/// Any fact that may reach the ledger of a run at all.
+fn any_fact() -> impl Strategy<Value = usize> {
+    0..FACTS
+}
+
+const FACTS: usize = 14;
+
+fn fact(story: &Story, which: usize) -> Observation {
+    let pending = story.run.pending.first().map_or_else(|| "none".to_owned(), |p| p.id.clone());
+    let carried = |outcome| Observation::Carried { id: pending.clone(), nonce: "n".to_owned(), outcome };
+    let stage = story.run.current_stage().unwrap_or(Stage::Train);
+    let n = story.run.stages.get(&stage).map_or(1, |s| u32::try_from(s.submissions.len()).unwrap_or(1).max(1));
+    match which {
+        0 => Observation::Data(DataSeen::Pinned(dataset())),
+        1 => carried(Outcome::Submitted { job_id: format!("job-{stage}-{n}") }),
+        2 => story.job(stage, n, JobStatus::Running, None),
+        3 => story.job(stage, n, JobStatus::Failed, Some(exit(70))),
+        4 => story.job(stage, n, JobStatus::Failed, Some(host_lost())),
+        5 => story.job(stage, n, JobStatus::Succeeded, Some(exit(0))),
+        6 => ended(stage, n, None),
+        7 => {
+            let mut end = stage_end(stage, n, Some(output(stage)));
+            end.metrics = Some(Ok(metrics()));
+            end.is_verified = Some(true);
+            Observation::StageEnded(Box::new(end))
+        }
+        8 => carried(Outcome::Closed),
+        9 => Observation::Cancel { because: "a person".to_owned() },
+        10 => carried(Outcome::Published(output(stage))),
+        11 => carried(Outcome::Promoted),
+        12 => Observation::Records(Vec::new()),
+        _ => Observation::Swept { at: start() },
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_whatever_order_the_invariants_hold(facts in proptest::collection::vec(any_fact(), 1..60)) {
+        let mut story = Story::new();
+        let mut end_seen: Option<End> = None;
+        for which in facts {
+            let observation = fact(&story, which);
+            story.see(&observation);
+            let once = story.run.clone();
+            let again = story.see(&observation);
+            let run = &story.run;
+
+            // The same fact again asks for nothing and changes nothing but what was carried out.
+            if !matches!(observation, Observation::Carried { .. }) {
+                prop_assert!(again.is_empty(), "{observation:?} asked twice for {again:?}");
+                prop_assert_eq!(&once, run);
+            }
+            // Final is final.
+            if let Some(end) = &end_seen {
+                prop_assert_eq!(Some(end), run.end.as_ref());
+                prop_assert!(run.is_final());
+            }
+            end_seen.clone_from(&run.end);
+            // An end is recorded exactly when the phase is final.
+            prop_assert_eq!(run.is_final(), run.end.is_some());
+            // One pending submission at most, and only for the newest submission of a stage.
+            let submits: Vec<_> = run.pending.iter().filter_map(|p| match &p.action {
+                Action::Submit(submit) => Some(submit.name.clone()),
+                _ => None,
+            }).collect();
+            prop_assert!(submits.len() <= 1, "{submits:?}");
+            // Submissions are numbered in order.
+            for record in run.stages.values() {
+                for (place, submission) in record.submissions.iter().enumerate() {
+                    prop_assert_eq!(submission.number as usize, place + 1);
+                }
+            }
+            // What is written can be read.
+            let text = serde_json::to_string(run).expect("a ledger is JSON");
+            prop_assert_eq!(&serde_json::from_str::<Run>(&text).expect("and back"), run);
+        }
+    }
+}

@@ -43,17 +43,17 @@ test-python: $(VENV)/.ready
 .PHONY: fmt
 fmt: $(VENV)/.ready ## Format everything
 	cargo fmt --all
-	$(VENV)/bin/ruff format trainer
+	$(VENV)/bin/ruff format trainer tools
 
 .PHONY: fmt-check
 fmt-check: $(VENV)/.ready
 	cargo fmt --all --check
-	$(VENV)/bin/ruff format --check trainer
+	$(VENV)/bin/ruff format --check trainer tools
 
 .PHONY: lint
 lint: $(VENV)/.ready $(LINT)/.ready ## Lints of Rust, Python and the template
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	$(VENV)/bin/ruff check trainer
+	$(VENV)/bin/ruff check trainer tools
 	$(LINT)/bin/cfn-lint template.yaml
 
 .PHONY: docs
@@ -65,8 +65,9 @@ licences: ## Licences, bans and sources of every crate (needs cargo-deny)
 	cargo deny check bans licenses sources
 
 .PHONY: bench
-bench: binaries $(VENV)/.ready $(DATA)/.ready ## Figures, never a pass or a fail
-	tools/bench.sh $(DATA)
+bench: $(VENV)/.ready ## Cold starts of the release functions: figures, never a pass or a fail
+	cargo build --locked --release -p submit-training -p fan-out -p handle-failure -p supervise-runs
+	$(VENV)/bin/python tools/bench.py --binaries target/release
 
 .PHONY: clean
 clean: ## Remove what was built, fetched and run here

@@ -77,5 +77,6 @@ async fn attempt(program: Vec<String>) -> u8 {
         tokio::spawn(metadata.watch(happenings));
     }
     let aws = Aws::for_agent().await;
-    work(&aws, &aws, &settings, &assignment, &mut process, &mut host).await
+    // The SDK's futures make it 60 kB; on the heap it need not be copied about.
+    Box::pin(work(&aws, &aws, &settings, &assignment, &mut process, &mut host)).await
 }

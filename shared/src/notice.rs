@@ -60,7 +60,13 @@ const SUBJECT_MAX: usize = 99;
 
 /// A subject that SNS takes: printable ASCII, at most 99 characters.
 pub fn subject(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
+    let clean = text.chars().map(|c| {
+        if c.is_ascii_graphic() || c == ' ' {
+            c
+        } else {
+            '?'
+        }
+    });
     clean.take(SUBJECT_MAX).collect()
 }
 

@@ -17,5 +17,5 @@ pub use deed::Deed;
 pub use results::Results;
 pub use spec::Spec;
 pub use turns::{Ended, Invocation, by_turns, run};
-pub use week::{Wake, Week, at, minutes};
+pub use week::{Wake, Week, answer, at, minutes};
 pub use worker::{Arrival, Worker};

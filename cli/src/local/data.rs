@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use md5::{Digest as _, Md5};
-use trainspot_edge::store::{Condition, Store};
+use trainspot_edge::store::{Condition, Listed, Store};
 use trainspot_shared::dataset::READY;
 use trainspot_shared::pipeline::DataSpec;
 
@@ -107,8 +107,7 @@ pub(crate) async fn put(
     let mut done = PutFiles::default();
     for file in files {
         let key = format!("{prefix}{}", file.name);
-        let etag = etag_of(&file.path)?;
-        if listed.iter().any(|there| there.key == key && there.etag == etag) {
+        if is_there(&listed, &key, &etag_of(&file.path)?) {
             done.unchanged += 1;
         } else {
             store.put_file(bucket, &key, &file.path).await.map_err(Problem::from)?;
@@ -122,6 +121,10 @@ pub(crate) async fn put(
         store.put(bucket, &ready, Vec::new(), Condition::Always).await.map_err(Problem::from)?;
     }
     Ok(done)
+}
+
+fn is_there(listed: &[Listed], key: &str, etag: &str) -> bool {
+    listed.iter().any(|there| there.key == key && there.etag == etag)
 }
 
 /// An object's `ETag` when it was put in one piece: its MD5, in quotes.
@@ -161,25 +164,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_unchanged_is_not_put_again() {
+    async fn a_dataset_is_put_under_its_prefix_with_the_marker_last() {
         let store = MemoryStore::new(jiff::Timestamp::now);
         let folder = folder(&[("a.csv", "1"), ("b/c.csv", "2"), (".hidden", "3")]);
-        let put_all = async || {
-            let files = files(folder.path()).expect("files that may be put");
-            put(&store, BUCKET, &spec(), &files).await.expect("the store answers")
-        };
+        let files = files(folder.path()).expect("files that may be put");
 
-        let first = put_all().await;
-        let before = store.list(BUCKET, "clicks/").await.expect("the store answers");
-        let second = put_all().await;
-        std::fs::write(folder.path().join("a.csv"), "other").expect("it can be written");
-        let third = put_all().await;
+        let done = put(&store, BUCKET, &spec(), &files).await.expect("the store answers");
+        let fewer = put(&store, BUCKET, &spec(), &files[..1]).await.expect("the store answers");
 
-        assert_eq!(first, PutFiles { put: 2, unchanged: 0, others: 0 });
-        let keys: Vec<_> = before.iter().map(|there| there.key.as_str()).collect();
-        assert_eq!(keys, ["clicks/_READY", "clicks/a.csv", "clicks/b/c.csv"]);
-        assert_eq!(second, PutFiles { put: 0, unchanged: 2, others: 0 });
-        assert_eq!(third, PutFiles { put: 1, unchanged: 1, others: 0 });
+        assert_eq!(done, PutFiles { put: 2, unchanged: 0, others: 0 });
+        assert_eq!(store.keys(BUCKET), ["clicks/_READY", "clicks/a.csv", "clicks/b/c.csv"]);
+        assert_eq!(fewer.others, 1, "the other file is still part of the dataset");
+    }
+
+    #[test]
+    fn only_the_same_bytes_under_the_same_key_are_there_already() {
+        let folder = folder(&[("a.csv", "1")]);
+        let etag = etag_of(&folder.path().join("a.csv")).expect("a readable file");
+        let listed = [Listed {
+            key: "clicks/a.csv".to_owned(),
+            size: 1,
+            etag: "\"c4ca4238a0b923820dcc509a6f75849b\"".to_owned(),
+            last_modified: jiff::Timestamp::UNIX_EPOCH,
+        }];
+
+        assert!(is_there(&listed, "clicks/a.csv", &etag));
+        assert!(!is_there(&listed, "clicks/b.csv", &etag));
+        assert!(!is_there(&listed, "clicks/a.csv", "\"other\""));
     }
 
     #[test]

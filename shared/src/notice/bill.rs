@@ -48,7 +48,11 @@ impl Bill {
         } else {
             Known::Everything
         };
-        Self { totals, known, unrecorded }
+        Self {
+            totals,
+            known,
+            unrecorded,
+        }
     }
 
     /// Whether there is an amount to tell.
@@ -58,12 +62,20 @@ impl Bill {
 
     /// The amounts in one sentence.
     pub(crate) fn money(&self) -> String {
-        let Totals { cost, on_demand_cost, .. } = &self.totals;
+        let Totals {
+            cost,
+            on_demand_cost,
+            ..
+        } = &self.totals;
         match self.known {
             Known::NothingRan => "Nothing ran, so nothing was paid.".to_owned(),
             Known::Nothing => "What it cost is not known.".to_owned(),
             Known::Everything | Known::Part => {
-                let from = if self.known == Known::Part { "at least " } else { "" };
+                let from = if self.known == Known::Part {
+                    "at least "
+                } else {
+                    ""
+                };
                 format!(
                     "Cost {from}{cost} (estimated); the same hours on-demand {on_demand_cost}; saved {}.",
                     self.totals.saved()
@@ -105,8 +117,18 @@ impl Bill {
 
     /// Dollars for documents; none when they are not known.
     pub(crate) fn dollars(&self) -> Option<[f64; 3]> {
-        let Totals { cost, on_demand_cost, .. } = &self.totals;
-        self.has_amounts().then(|| [cost.dollars(), on_demand_cost.dollars(), self.totals.saved().dollars()])
+        let Totals {
+            cost,
+            on_demand_cost,
+            ..
+        } = &self.totals;
+        self.has_amounts().then(|| {
+            [
+                cost.dollars(),
+                on_demand_cost.dollars(),
+                self.totals.saved().dollars(),
+            ]
+        })
     }
 }
 
@@ -114,7 +136,11 @@ impl Bill {
 /// of work repeated, 6 s change-over.`
 pub(crate) fn interruption(repeated: &Repeated) -> String {
     let (submission, attempt) = repeated.interrupted;
-    let word = if repeated.is_reclaim { "reclaimed" } else { "ended" };
+    let word = if repeated.is_reclaim {
+        "reclaimed"
+    } else {
+        "ended"
+    };
     let again = if repeated.resumed_from == 0 {
         "began again from the start".to_owned()
     } else {
@@ -122,14 +148,18 @@ pub(crate) fn interruption(repeated: &Repeated) -> String {
     };
     // Without a rate the ledger has 0 seconds for steps that were done twice: that is not nothing.
     let is_unknown = repeated.last_step > repeated.resumed_from && repeated.repeated_s <= 0.0;
-    let work = if is_unknown { "an unknown time".to_owned() } else { duration(repeated.repeated_s) };
+    let twice = if is_unknown {
+        "an unknown time".to_owned()
+    } else {
+        duration(repeated.repeated_s)
+    };
     let pause = if repeated.change_over_s > 0.0 {
         format!("{} change-over", duration(repeated.change_over_s))
     } else {
         "change-over not known".to_owned()
     };
     format!(
-        "{} {submission}, attempt {attempt}: {word} at step {}, {again}: {work} of work repeated, {pause}.",
+        "{} {submission}, attempt {attempt}: {word} at step {}, {again}: {twice} of work repeated, {pause}.",
         repeated.stage, repeated.last_step
     )
 }
@@ -146,7 +176,11 @@ fn unrecorded_attempts(run: &Run) -> usize {
         .flat_map(|submission| submission.jobs.iter().map(move |job| (submission, job)))
         .filter(|(_, job)| job.array.is_none())
         .map(|(submission, job)| {
-            let recorded = submission.records.iter().filter(|record| record.job_id == job.id).count();
+            let recorded = submission
+                .records
+                .iter()
+                .filter(|record| record.job_id == job.id)
+                .count();
             job.attempts.len().saturating_sub(recorded)
         })
         .sum()

@@ -46,7 +46,13 @@ fn id(run: &Run, kind: NoticeKind) -> String {
         _ => None,
     };
     match moved {
-        Some(moved) => format!("{}/{}-{}-{}", run.id, kind.as_str(), moved.stage, moved.to.number),
+        Some(moved) => format!(
+            "{}/{}-{}-{}",
+            run.id,
+            kind.as_str(),
+            moved.stage,
+            moved.to.number
+        ),
         None => format!("{}/{}", run.id, kind.as_str()),
     }
 }
@@ -72,7 +78,9 @@ fn text(run: &Run, kind: NoticeKind, id: &str) -> String {
     let reasons = what_happened::reasons(run, kind);
     if !reasons.is_empty() {
         body.heading("why");
-        reasons.iter().for_each(|reason| body.say(reason));
+        for reason in &reasons {
+            body.say(reason);
+        }
     }
     let culprit = culprit(run);
     if let Some(culprit) = &culprit {
@@ -88,27 +96,37 @@ fn text(run: &Run, kind: NoticeKind, id: &str) -> String {
     }
 
     body.heading("what you may do");
-    deeds::next_steps(run, kind).iter().for_each(|step| body.item(step));
+    for step in deeds::next_steps(run, kind) {
+        body.item(&step);
+    }
 
     body.heading("lost and saved");
     body.say(&bill.money());
     lost(run, &bill, &mut body);
-    bill.caveats(run.is_final()).iter().for_each(|caveat| body.item(caveat));
+    for caveat in bill.caveats(run.is_final()) {
+        body.item(&caveat);
+    }
 
     let submissions = deeds::submissions(run);
     if !submissions.is_empty() {
         body.heading("what trainspot did");
-        submissions.iter().for_each(|deed| body.item(deed));
+        for deed in &submissions {
+            body.item(deed);
+        }
     }
     let champion = deeds::champion(run);
     if !champion.is_empty() {
         body.heading("gate and champion");
-        champion.iter().for_each(|line| body.say(line));
+        for line in &champion {
+            body.say(line);
+        }
     }
     if let Some(culprit) = culprit.filter(|culprit| !culprit.log_tail.is_empty()) {
         body.heading(&format!("last log lines of {}", culprit.name()));
         let first = culprit.log_tail.len().saturating_sub(LOG_LINES_MAX);
-        culprit.log_tail.iter().skip(first).for_each(|line| body.verbatim(line));
+        for line in culprit.log_tail.iter().skip(first) {
+            body.verbatim(line);
+        }
     }
 
     body.heading("where to look");
@@ -116,16 +134,24 @@ fn text(run: &Run, kind: NoticeKind, id: &str) -> String {
     match report_key(run) {
         Some(key) => body.item(&format!("Report, in the results bucket: {key}")),
         None if run.is_final() => body.item("There is no report: no stage was begun."),
-        None => body.item(&format!("Report, at the run's end: {}", layout::report(&run.id))),
+        None => body.item(&format!(
+            "Report, at the run's end: {}",
+            layout::report(&run.id)
+        )),
     }
     body.item(&format!("Ledger: {}", layout::ledger(&run.id)));
     let streams = log_streams(run);
     let hidden = streams.len().saturating_sub(LISTED_MAX);
     for (stage, submission, attempt, stream) in streams.iter().skip(hidden) {
-        body.item(&format!("Log stream of {stage} {submission}, attempt {attempt}: {stream}"));
+        body.item(&format!(
+            "Log stream of {stage} {submission}, attempt {attempt}: {stream}"
+        ));
     }
     if hidden > 0 {
-        body.item(&format!("... and {} before them.", counted(hidden, "log stream")));
+        body.item(&format!(
+            "... and {} before them.",
+            counted(hidden, "log stream")
+        ));
     }
     body.item(&format!("Notice: {id}"));
     body.finish()
@@ -146,9 +172,14 @@ fn lost(run: &Run, bill: &Bill, body: &mut Body) {
         counted(repeated.len(), "interruption"),
         super::spell::duration(bill.totals.repeated_s())
     ));
-    repeated.iter().take(LISTED_MAX).for_each(|one| body.item(&interruption(one)));
+    for one in repeated.iter().take(LISTED_MAX) {
+        body.item(&interruption(one));
+    }
     if repeated.len() > LISTED_MAX {
-        body.item(&format!("... and {} more, in the report.", repeated.len() - LISTED_MAX));
+        body.item(&format!(
+            "... and {} more, in the report.",
+            repeated.len() - LISTED_MAX
+        ));
     }
 }
 
@@ -160,7 +191,9 @@ fn report_key(run: &Run) -> Option<String> {
 fn machine(run: &Run, kind: NoticeKind, id: &str) -> Value {
     let bill = Bill::of(run);
     let verdict = what_happened::verdict(run, kind);
-    let [cost, on_demand, saved] = bill.dollars().map_or([None; 3], |dollars| dollars.map(Some));
+    let [cost, on_demand, saved] = bill
+        .dollars()
+        .map_or([None; 3], |dollars| dollars.map(Some));
     json!({
         "schema": SCHEMA,
         "id": id,

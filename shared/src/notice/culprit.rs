@@ -23,8 +23,16 @@ pub(crate) struct Culprit<'a> {
 impl Culprit<'_> {
     /// `train, submission 1, attempt 2`.
     pub(crate) fn name(&self) -> String {
-        let shard = self.record.shard.map_or_else(String::new, |shard| format!(", shard {shard}"));
-        let AttemptRecord { stage, submission, attempt, .. } = self.record;
+        let shard = self
+            .record
+            .shard
+            .map_or_else(String::new, |shard| format!(", shard {shard}"));
+        let AttemptRecord {
+            stage,
+            submission,
+            attempt,
+            ..
+        } = self.record;
         format!("{stage}{shard}, submission {submission}, attempt {attempt}")
     }
 }
@@ -47,8 +55,14 @@ pub(crate) fn culprit(run: &Run) -> Option<Culprit<'_>> {
     let said = |text: &str| Some(mask(text)).filter(|text| !text.trim().is_empty());
     Some(Culprit {
         record,
-        reason: record.failure.as_ref().and_then(|failure| said(&failure.reason)),
-        hint: record.failure.as_ref().and_then(|failure| said(&failure.hint)),
+        reason: record
+            .failure
+            .as_ref()
+            .and_then(|failure| said(&failure.reason)),
+        hint: record
+            .failure
+            .as_ref()
+            .and_then(|failure| said(&failure.hint)),
         error: record.error.as_deref().and_then(said),
         log_tail: mask_lines(&record.log_tail),
     })

@@ -13,7 +13,9 @@ pub(super) fn submissions(run: &Run) -> Vec<String> {
     let mut deeds = Vec::new();
     for (stage, record) in &run.stages {
         for (place, submission) in record.submissions.iter().enumerate() {
-            let before = place.checked_sub(1).and_then(|before| record.submissions.get(before));
+            let before = place
+                .checked_sub(1)
+                .and_then(|before| record.submissions.get(before));
             deeds.push(deed(*stage, submission, before, record.shards));
         }
     }
@@ -26,42 +28,52 @@ fn deed(
     before: Option<&SubmissionRecord>,
     shards: Option<u32>,
 ) -> String {
-    let mut text = format!("{stage} {} on {}", submission.number, market(Some(submission.market)));
+    let mut parts = vec![format!(
+        "{stage} {} on {}",
+        submission.number,
+        market(Some(submission.market))
+    )];
     if let Some(before) = before {
         if before.market != submission.market {
-            text.push_str(&format!(" (moved from {})", market(Some(before.market))));
+            parts.push(format!(" (moved from {})", market(Some(before.market))));
         }
         if before.memory_mib < submission.memory_mib {
-            text.push_str(&format!(" with {} MiB instead of {}", submission.memory_mib, before.memory_mib));
+            parts.push(format!(
+                " with {} MiB instead of {}",
+                submission.memory_mib, before.memory_mib
+            ));
         }
     }
     match (&submission.shards, shards) {
-        (Some(only), _) => text.push_str(&format!(", only {}", counted(only.len(), "missing shard"))),
-        (None, Some(all)) => text.push_str(&format!(", {}", counted(all as usize, "shard"))),
+        (Some(only), _) => parts.push(format!(", only {}", counted(only.len(), "missing shard"))),
+        (None, Some(all)) => parts.push(format!(", {}", counted(all as usize, "shard"))),
         (None, None) => {}
     }
-    let attempts = submission.job().map_or(0, |job| job.attempts.len());
     match (&submission.not_submitted, &submission.job_id) {
-        (Some(why), _) => text.push_str(&format!(": not submitted ({})", mask(why))),
-        (None, None) => text.push_str(": on its way to Batch"),
+        (Some(why), _) => parts.push(format!(": not submitted ({})", mask(why))),
+        (None, None) => parts.push(": on its way to Batch".to_owned()),
         (None, Some(job)) => {
-            text.push_str(&format!(": job {job}"));
+            parts.push(format!(": job {job}"));
+            let attempts = submission.job().map_or(0, |job| job.attempts.len());
             if attempts > 0 {
-                text.push_str(&format!(", {}", counted(attempts, "ended attempt")));
+                parts.push(format!(", {}", counted(attempts, "ended attempt")));
             }
-            match &submission.verdict {
+            parts.push(match &submission.verdict {
                 Some(verdict) => {
                     let evidence = mask(&verdict.evidence);
-                    let evidence = evidence.trim_end_matches('.');
-                    text.push_str(&format!(", ended as `{}` ({evidence})", verdict.class));
+                    format!(
+                        ", ended as `{}` ({})",
+                        verdict.class,
+                        evidence.trim_end_matches('.')
+                    )
                 }
-                None if submission.is_decided => text.push_str(", its output counts"),
-                None => text.push_str(", no end seen yet"),
-            }
+                None if submission.is_decided => ", its output counts".to_owned(),
+                None => ", no end seen yet".to_owned(),
+            });
         }
     }
-    text.push('.');
-    text
+    parts.push(".".to_owned());
+    parts.concat()
 }
 
 /// What a person may do, a sentence each; never empty.
@@ -69,7 +81,8 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
     let id = &run.id;
     match kind {
         NoticeKind::Failed => {
-            let advice = verdict(run, kind).map_or("Read the history.", |(class, _)| failure::next_step(class));
+            let advice = verdict(run, kind)
+                .map_or("Read the history.", |(class, _)| failure::next_step(class));
             vec![
                 advice.to_owned(),
                 format!("To run it again: `trainspot retry {id}`"),
@@ -78,12 +91,15 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
             ]
         }
         NoticeKind::Succeeded => vec![match run.gate {
-            Some(_) => "Nothing. If the new champion turns out bad: `trainspot rollback`.".to_owned(),
+            Some(_) => {
+                "Nothing. If the new champion turns out bad: `trainspot rollback`.".to_owned()
+            }
             None => "Nothing.".to_owned(),
         }],
         NoticeKind::KeptChampion => kept(run),
         NoticeKind::Moved => vec![
-            "Nothing: the work goes on from its newest checkpoint, at the on-demand price.".to_owned(),
+            "Nothing: the work goes on from its newest checkpoint, at the on-demand price."
+                .to_owned(),
             format!("If it is not worth that price: `trainspot cancel {id}`"),
         ],
         NoticeKind::Skipped => vec![format!(
@@ -105,24 +121,35 @@ fn kept(run: &Run) -> Vec<String> {
         .ok()
         .and_then(|pipeline| pipeline.evaluate)
         .is_some_and(|evaluate| evaluate.gate.promote == Promote::Ask);
-    let passed = run.gate.as_ref().is_some_and(|gate| gate.checks.iter().all(|check| check.passed));
+    let passed = run
+        .gate
+        .as_ref()
+        .is_some_and(|gate| gate.checks.iter().all(|check| check.passed));
     if asks && passed {
         return vec![format!(
             "Look at the report; if you want the challenger: `trainspot promote {}`.",
             run.id
         )];
     }
-    vec!["Nothing: the champion goes on serving. The report shows by how much it was missed.".to_owned()]
+    vec![
+        "Nothing: the champion goes on serving. The report shows by how much it was missed."
+            .to_owned(),
+    ]
 }
 
 /// What the gate said and who is champion, a sentence each; empty for a run that came to no gate.
 pub(crate) fn champion(run: &Run) -> Vec<String> {
-    let Some(gate) = &run.gate else { return Vec::new() };
+    let Some(gate) = &run.gate else {
+        return Vec::new();
+    };
     let metric = run
         .pipeline()
         .ok()
         .and_then(|pipeline| pipeline.evaluate)
-        .map_or_else(|| "the gate's metric".to_owned(), |evaluate| evaluate.gate.metric);
+        .map_or_else(
+            || "the gate's metric".to_owned(),
+            |evaluate| evaluate.gate.metric,
+        );
     let failed = gate.checks.iter().filter(|check| !check.passed).count();
     let passed = gate.checks.len() - failed;
     let mut told = vec![format!(
@@ -141,10 +168,16 @@ pub(crate) fn champion(run: &Run) -> Vec<String> {
             gate.candidate, old.candidate, old.run_id
         )),
         (Some(End::Succeeded), None) => {
-            told.push(format!("New champion: `{}` of this run; there was none before.", gate.candidate));
+            told.push(format!(
+                "New champion: `{}` of this run; there was none before.",
+                gate.candidate
+            ));
         }
         (Some(_), Some(old)) => {
-            told.push(format!("Champion: still `{}` of {}.", old.candidate, old.run_id));
+            told.push(format!(
+                "Champion: still `{}` of {}.",
+                old.candidate, old.run_id
+            ));
         }
         (Some(_), None) => told.push("There is no champion.".to_owned()),
         (None, _) => {}

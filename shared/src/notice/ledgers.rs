@@ -51,7 +51,10 @@ impl Story {
             previous_fingerprint: None,
             write_id: "w".to_owned(),
         };
-        Self { run: Run::new(new, Phase::WaitingForData, None).expect("a spec"), now: created_at }
+        Self {
+            run: Run::new(new, Phase::WaitingForData, None).expect("a spec"),
+            now: created_at,
+        }
     }
 
     /// Time passes.
@@ -62,7 +65,10 @@ impl Story {
 
     /// A line in the history.
     pub(crate) fn notes(mut self, what: &str) -> Self {
-        self.run.history.push(HistoryLine { at: self.now, what: what.to_owned() });
+        self.run.history.push(HistoryLine {
+            at: self.now,
+            what: what.to_owned(),
+        });
         self
     }
 
@@ -127,7 +133,14 @@ impl Story {
             submission: number,
             attempt,
             job_id,
-            life_cycle: Some(if market == Market::Spot { "spot" } else { "on-demand" }.to_owned()),
+            life_cycle: Some(
+                if market == Market::Spot {
+                    "spot"
+                } else {
+                    "on-demand"
+                }
+                .to_owned(),
+            ),
             instance_type: Some("g4dn.xlarge".to_owned()),
             instance_id: Some("i-0123456789abcdef0".to_owned()),
             availability_zone: Some("us-east-1a".to_owned()),
@@ -135,7 +148,7 @@ impl Story {
             program_started_at: Some(program_started_at),
             ended_at,
             outcome,
-            exit_code: Some(if outcome == AttemptOutcome::Done { 0 } else { 1 }),
+            exit_code: Some(i32::from(outcome != AttemptOutcome::Done)),
             program_exit_code: None,
             program_signal: None,
             notice_at: None,
@@ -168,14 +181,19 @@ impl Story {
 
     /// An attempt that a Spot notice ended six seconds after it came, at step 412, with 408 published.
     pub(crate) fn is_reclaimed(self, stage: Stage, work_s: i64) -> Self {
-        self.works(stage, work_s, AttemptOutcome::PreemptedPublished, |record| {
-            record.notice = Some("spot_notice".to_owned());
-            record.notice_at = Some(record.ended_at - SignedDuration::from_secs(6));
-            record.exit_code = Some(75);
-            record.last_step = Some(412);
-            record.last_rate = Some(2.2);
-            record.published_step = Some(408);
-        })
+        self.works(
+            stage,
+            work_s,
+            AttemptOutcome::PreemptedPublished,
+            |record| {
+                record.notice = Some("spot_notice".to_owned());
+                record.notice_at = Some(record.ended_at - SignedDuration::from_secs(6));
+                record.exit_code = Some(75);
+                record.last_step = Some(412);
+                record.last_rate = Some(2.2);
+                record.published_step = Some(408);
+            },
+        )
     }
 
     /// The newest submission of `stage` came to that end.
@@ -256,7 +274,11 @@ impl Story {
     }
 
     fn newest(&mut self, stage: Stage) -> &mut SubmissionRecord {
-        let record = self.run.stages.get_mut(&stage).expect("the stage was submitted");
+        let record = self
+            .run
+            .stages
+            .get_mut(&stage)
+            .expect("the stage was submitted");
         record.submissions.last_mut().expect("it was submitted")
     }
 }
@@ -329,7 +351,11 @@ pub(crate) fn failed_by_a_bug() -> Run {
         })
         .ends_as(Stage::Train, Class::Bug, evidence)
         .notes("train ended as bug (exit code 70): Stop")
-        .is_over(End::Failed { stage: Some(Stage::Train), class: Class::Bug, evidence: evidence.to_owned() })
+        .is_over(End::Failed {
+            stage: Some(Stage::Train),
+            class: Class::Bug,
+            evidence: evidence.to_owned(),
+        })
 }
 
 /// A run that Spot gave up on, and that goes on at the full price.
@@ -343,10 +369,18 @@ pub(crate) fn moved() -> Run {
         .submits(Stage::Train, Market::OnDemand)
         .so_far();
     // Records are read when the run is over; until then the ledger knows what Batch says.
-    for submission in &mut run.stages.get_mut(&Stage::Train).expect("trained").submissions {
+    for submission in &mut run
+        .stages
+        .get_mut(&Stage::Train)
+        .expect("trained")
+        .submissions
+    {
         submission.records.clear();
     }
-    let newest = run.stages.get_mut(&Stage::Train).and_then(|stage| stage.submissions.last_mut());
+    let newest = run
+        .stages
+        .get_mut(&Stage::Train)
+        .and_then(|stage| stage.submissions.last_mut());
     let newest = newest.expect("two submissions");
     newest.job_id = None;
     newest.jobs.clear();
@@ -356,7 +390,9 @@ pub(crate) fn moved() -> Run {
 /// A tick for which nothing had changed.
 pub(crate) fn skipped() -> Run {
     let because = "data, spec and image are the same as in the last run that ended well";
-    Story::begins().after(2).is_over(End::Skipped { because: because.to_owned() })
+    Story::begins().after(2).is_over(End::Skipped {
+        because: because.to_owned(),
+    })
 }
 
 fn cpu(record: &mut AttemptRecord) {

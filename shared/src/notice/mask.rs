@@ -8,14 +8,37 @@ const MASK: &str = "****";
 
 /// A name that ends so has a secret for a value.
 const SECRET_NAMES: [&str; 17] = [
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "api-key", "apikey", "access_key",
-    "access-key", "accesskey", "private_key", "signature", "credential", "credentials", "key_id",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_key",
+    "access-key",
+    "accesskey",
+    "private_key",
+    "signature",
+    "credential",
+    "credentials",
+    "key_id",
 ];
 /// The whole rest of the line is the value.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "auth"];
 /// A word that begins so and goes on for long is a secret by itself.
-const SECRET_PREFIXES: [&str; 8] =
-    ["ghp_", "gho_", "github_pat_", "hf_", "xoxb-", "xoxp-", "sk-", "eyJ"];
+const SECRET_PREFIXES: [&str; 8] = [
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "hf_",
+    "xoxb-",
+    "xoxp-",
+    "sk-",
+    "eyJ",
+];
 const LONG: usize = 16;
 /// An AWS access key id is four letters and sixteen more characters.
 const KEY_ID_PREFIXES: [&str; 2] = ["AKIA", "ASIA"];
@@ -72,7 +95,9 @@ fn mask_named(line: &str) -> String {
         let len = match quote {
             Some(quote) => value.find(quote).unwrap_or(value.len()),
             None if is_header => value.len(),
-            None => value.find(|c: char| c.is_whitespace() || ",;&)}]".contains(c)).unwrap_or(value.len()),
+            None => value
+                .find(|c: char| c.is_whitespace() || ",;&)}]".contains(c))
+                .unwrap_or(value.len()),
         };
         out.push_str(gap);
         if len > 0 {
@@ -90,10 +115,13 @@ fn value_after(after: &str, is_option: bool) -> Option<usize> {
     let closed = after.trim_start_matches(['\\', '"', '\'']);
     let spaced = closed.trim_start_matches(is_filler);
     let is_assigned = spaced.starts_with(['=', ':']);
-    if !is_assigned && !(is_option && closed.starts_with(' ')) {
+    let follows = is_option && closed.starts_with(' ');
+    if !(is_assigned || follows) {
         return None;
     }
-    let value = spaced.trim_start_matches(['=', ':', '>']).trim_start_matches(is_filler);
+    let value = spaced
+        .trim_start_matches(['=', ':', '>'])
+        .trim_start_matches(is_filler);
     let value = value.strip_prefix(['"', '\'']).unwrap_or(value);
     (!value.is_empty()).then(|| after.len() - value.len())
 }
@@ -109,7 +137,9 @@ fn mask_user_info(line: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let host = after.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(after.len());
+        let host = after
+            .find(|c: char| c == '/' || c.is_whitespace() || "\"'<>".contains(c))
+            .unwrap_or(after.len());
         let authority = &after[..host];
         rest = after;
         if let Some((user, from_at)) = authority.rfind('@').map(|at| authority.split_at(at))
@@ -136,7 +166,11 @@ fn mask_shapes(line: &str) -> String {
         out.push_str(before);
         let end = from_word.find(|c| !is_word(c)).unwrap_or(from_word.len());
         let (word, after) = from_word.split_at(end);
-        out.push_str(&if is_secret_shape(word) { MASK.to_owned() } else { mask_key_ids(word) });
+        out.push_str(&if is_secret_shape(word) {
+            MASK.to_owned()
+        } else {
+            mask_key_ids(word)
+        });
         rest = after;
     }
     out.push_str(rest);
@@ -147,7 +181,9 @@ fn is_secret_shape(word: &str) -> bool {
     let has = |test: fn(&char) -> bool| word.chars().any(|c| test(&c));
     // A digest has no capitals; a path of this length and look is rare enough to lose.
     let is_secret_key = word.len() == SECRET_KEY_LEN
-        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '+' || c == '/')
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '+' || c == '/')
         && has(char::is_ascii_uppercase)
         && has(char::is_ascii_lowercase)
         && has(char::is_ascii_digit);
@@ -162,7 +198,10 @@ fn mask_key_ids(word: &str) -> String {
     let mut out = String::with_capacity(word.len());
     let mut rest = word;
     loop {
-        let found = KEY_ID_PREFIXES.iter().filter_map(|prefix| rest.find(prefix)).min();
+        let found = KEY_ID_PREFIXES
+            .iter()
+            .filter_map(|prefix| rest.find(prefix))
+            .min();
         let Some(at) = found else {
             out.push_str(rest);
             return out;
@@ -187,14 +226,20 @@ mod tests {
 
     #[test_case("password=hunter2 next", "password=**** next")]
     #[test_case("DB_PASSWORD: 'two words' next", "DB_PASSWORD: '****' next")]
-    #[test_case(r#"{"session_token": "abc", "n": 3}"#, r#"{"session_token": "****", "n": 3}"#)]
+    #[test_case(
+        r#"{"session_token": "abc", "n": 3}"#,
+        r#"{"session_token": "****", "n": 3}"#
+    )]
     #[test_case(r#"{\"token\": \"abc\"}"#, r#"{\"token\": \"****"}"#)]
     #[test_case("Authorization: Bearer abc.def and more", "Authorization: ****")]
     #[test_case("sent Bearer abcdef twice", "sent Bearer **** twice")]
     #[test_case("run --api-key abc --steps 5", "run --api-key **** --steps 5")]
     #[test_case("id AKIAIOSFODNN7EXAMPLE used", "id **** used")]
     #[test_case("key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK3Y", "key ****")]
-    #[test_case("GET https://a:b@host/x?X-Amz-Signature=0a1b&n=2", "GET https://a:****@host/x?X-Amz-Signature=****&n=2")]
+    #[test_case(
+        "GET https://a:b@host/x?X-Amz-Signature=0a1b&n=2",
+        "GET https://a:****@host/x?X-Amz-Signature=****&n=2"
+    )]
     #[test_case("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "****")]
     fn a_secret_is_masked(line: &str, expected: &str) {
         assert_eq!(mask(line), expected);
@@ -212,10 +257,15 @@ mod tests {
 
     #[test]
     fn a_private_key_is_left_out_whole() {
-        let lines: Vec<String> =
-            ["a", "-----BEGIN RSA PRIVATE KEY-----", "MIIE", "-----END RSA PRIVATE KEY-----", "b"]
-                .map(str::to_owned)
-                .into();
+        let lines: Vec<String> = [
+            "a",
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "MIIE",
+            "-----END RSA PRIVATE KEY-----",
+            "b",
+        ]
+        .map(str::to_owned)
+        .into();
 
         assert_eq!(mask_lines(&lines), ["a", "****", "b"]);
     }

@@ -34,7 +34,11 @@ pub(crate) fn duration(seconds: f64) -> String {
 fn two(seconds: f64, large_s: f64, large: &str, small_s: f64, small: &str) -> String {
     let first = (seconds / large_s).floor();
     let second = ((seconds - first * large_s) / small_s).floor();
-    if second > 0.0 { format!("{first} {large} {second} {small}") } else { format!("{first} {large}") }
+    if second > 0.0 {
+        format!("{first} {large} {second} {small}")
+    } else {
+        format!("{first} {large}")
+    }
 }
 
 /// Seconds from one to the other; 0 if the clocks say that it went backwards.
@@ -62,7 +66,10 @@ pub(crate) fn minute_there_too(at: Timestamp, zone: &TimeZone) -> String {
     let utc = minute(at);
     match zone.iana_name() {
         Some(name) if name != "UTC" => {
-            let there = at.to_zoned(zone.clone()).strftime("%H:%M on %Y-%m-%d").to_string();
+            let there = at
+                .to_zoned(zone.clone())
+                .strftime("%H:%M on %Y-%m-%d")
+                .to_string();
             format!("{utc} ({there} in {name})")
         }
         _ => utc,
@@ -71,7 +78,11 @@ pub(crate) fn minute_there_too(at: Timestamp, zone: &TimeZone) -> String {
 
 /// `1 attempt`, `2 attempts`.
 pub(crate) fn counted(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
 }
 
 /// `12,345`.
@@ -93,19 +104,33 @@ pub(crate) fn number(value: f64) -> String {
         return "no number".to_owned();
     }
     let is_hidden = value != 0.0 && value.abs() < 0.000_05;
-    if is_hidden || value.abs() >= 1e7 { format!("{value:.2e}") } else { format!("{value:.4}") }
+    if is_hidden || value.abs() >= 1e7 {
+        format!("{value:.2e}")
+    } else {
+        format!("{value:.4}")
+    }
 }
 
 /// `+1.2 %`.
 pub(crate) fn change(share: f64) -> String {
-    if share.is_finite() { format!("{:+.1} %", share * 100.0) } else { "no number".to_owned() }
+    if share.is_finite() {
+        format!("{:+.1} %", share * 100.0)
+    } else {
+        "no number".to_owned()
+    }
 }
 
 /// At most `max` characters of one line: no control characters, `…` where it was cut.
 pub(crate) fn one_line(text: &str, max: usize) -> String {
     let clean: String = without_escapes(text)
         .chars()
-        .map(|c| if c.is_control() || is_line_break(c) { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || is_line_break(c) {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect();
     let clean = clean.trim_end();
     if clean.chars().count() <= max {
@@ -173,7 +198,10 @@ mod tests {
 
     #[test]
     fn colours_and_line_breaks_do_not_reach_a_person() {
-        assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m\tand\r\nmore\n", 80), "red and  more");
+        assert_eq!(
+            one_line("\u{1b}[31mred\u{1b}[0m\tand\r\nmore\n", 80),
+            "red and  more"
+        );
         assert_eq!(one_line("12345678", 5), "1234…");
     }
 }

@@ -23,9 +23,19 @@ pub(super) fn newest_move(run: &Run) -> Option<Move<'_>> {
         let (before, to) = record
             .submissions
             .windows(2)
-            .filter_map(|pair| if let [before, to] = pair { Some((before, to)) } else { None })
+            .filter_map(|pair| {
+                if let [before, to] = pair {
+                    Some((before, to))
+                } else {
+                    None
+                }
+            })
             .rfind(|(before, to)| before.market != to.market)?;
-        Some(Move { stage: *stage, to, why: before.verdict.as_ref() })
+        Some(Move {
+            stage: *stage,
+            to,
+            why: before.verdict.as_ref(),
+        })
     })
 }
 
@@ -36,7 +46,12 @@ pub(super) fn verdict(run: &Run, kind: NoticeKind) -> Option<(Class, String)> {
             let why = newest_move(run)?.why?;
             Some((why.class, mask(&why.evidence)))
         }
-        (NoticeKind::Failed, Some(End::Failed { class, evidence, .. })) => Some((*class, mask(evidence))),
+        (
+            NoticeKind::Failed,
+            Some(End::Failed {
+                class, evidence, ..
+            }),
+        ) => Some((*class, mask(evidence))),
         _ => None,
     }
 }
@@ -53,7 +68,9 @@ pub(super) fn stage(run: &Run, kind: NoticeKind) -> Option<Stage> {
 /// Before it is cut to what SNS takes.
 pub(super) fn subject(run: &Run, kind: NoticeKind) -> String {
     let stage = stage(run, kind).map_or_else(String::new, |stage| format!(" in {stage}"));
-    let class = verdict(run, kind).map_or_else(String::new, |(class, _)| format!(": {}", spaced(class.as_str())));
+    let class = verdict(run, kind).map_or_else(String::new, |(class, _)| {
+        format!(": {}", spaced(class.as_str()))
+    });
     let what = match kind {
         NoticeKind::Failed => format!("failed{stage}{class}"),
         NoticeKind::Succeeded => "succeeded".to_owned(),
@@ -63,16 +80,20 @@ pub(super) fn subject(run: &Run, kind: NoticeKind) -> String {
         NoticeKind::Late => format!("is late{stage}"),
         NoticeKind::Cancelled => "was cancelled".to_owned(),
     };
-    format!("[trainspot] {} {what} ({})", run.id.pipeline(), minute(run.id.tick().start()))
+    format!(
+        "[trainspot] {} {what} ({})",
+        run.id.pipeline(),
+        minute(run.id.tick().start())
+    )
 }
 
 /// What happened, in a sentence.
 pub(super) fn headline(run: &Run, kind: NoticeKind) -> String {
     let pipeline = run.id.pipeline();
     let tick = minute(run.id.tick().start());
-    let took = run
-        .ended_at
-        .map_or_else(String::new, |end| format!(" after {}", duration(seconds_between(run.created_at, end))));
+    let took = run.ended_at.map_or_else(String::new, |end| {
+        format!(" after {}", duration(seconds_between(run.created_at, end)))
+    });
     let of = format!("The {pipeline} run of {tick}");
     match kind {
         NoticeKind::Failed => match stage(run, kind) {
@@ -91,7 +112,10 @@ pub(super) fn headline(run: &Run, kind: NoticeKind) -> String {
             None => format!("{of} goes on in another market."),
         },
         NoticeKind::Skipped => format!("{of} was skipped: nothing was started for it."),
-        NoticeKind::Late => format!("{of} is late: its deadline has passed and it is {}.", at_work(run)),
+        NoticeKind::Late => format!(
+            "{of} is late: its deadline has passed and it is {}.",
+            at_work(run)
+        ),
         NoticeKind::Cancelled => format!("{of} was cancelled{took}."),
     }
 }
@@ -108,10 +132,16 @@ pub(crate) fn deadline(run: &Run) -> Option<String> {
     let ended_well = matches!(run.end, Some(End::Succeeded | End::KeptChampion { .. }));
     Some(match run.ended_at {
         Some(end) if ended_well && end <= at => {
-            format!("Deadline {told}: kept, with {} to spare.", duration(seconds_between(end, at)))
+            format!(
+                "Deadline {told}: kept, with {} to spare.",
+                duration(seconds_between(end, at))
+            )
         }
         Some(end) if ended_well => {
-            format!("Deadline {told}: missed by {}.", duration(seconds_between(at, end)))
+            format!(
+                "Deadline {told}: missed by {}.",
+                duration(seconds_between(at, end))
+            )
         }
         Some(_) => format!("Deadline {told}: there is no result to keep it with."),
         None if run.is_late => format!("Deadline {told}: has passed."),
@@ -122,18 +152,25 @@ pub(crate) fn deadline(run: &Run) -> Option<String> {
 /// Why, a sentence each.
 pub(super) fn reasons(run: &Run, kind: NoticeKind) -> Vec<String> {
     if let Some((class, evidence)) = verdict(run, kind) {
-        return vec![failure::explain(class).to_owned(), format!("Class `{class}`, evidence: {evidence}")];
+        return vec![
+            failure::explain(class).to_owned(),
+            format!("Class `{class}`, evidence: {evidence}"),
+        ];
     }
     let because = match &run.end {
-        Some(End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because }) => {
-            sentence(&mask(because))
-        }
+        Some(
+            End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because },
+        ) => sentence(&mask(because)),
         Some(End::Succeeded) => match &run.gate {
             Some(gate) => sentence(&gate.because),
             None => "Every stage published its output; the pipeline has no gate.".to_owned(),
         },
         Some(End::Failed { .. }) | None => match run.history.last() {
-            Some(last) => format!("The last decision, at {}: {}.", minute(last.at), mask(&last.what)),
+            Some(last) => format!(
+                "The last decision, at {}: {}.",
+                minute(last.at),
+                mask(&last.what)
+            ),
             None => return Vec::new(),
         },
     };
@@ -158,7 +195,10 @@ pub(crate) fn at_work(run: &Run) -> String {
         Phase::Final => "over".to_owned(),
         Phase::Closing => "being ended".to_owned(),
         Phase::Training | Phase::Evaluating | Phase::Recommending | Phase::Gathering => {
-            run.current_stage().map_or_else(|| "at work".to_owned(), |stage| format!("in its {stage} stage"))
+            run.current_stage().map_or_else(
+                || "at work".to_owned(),
+                |stage| format!("in its {stage} stage"),
+            )
         }
     }
 }
@@ -170,8 +210,14 @@ fn newest_market(run: &Run) -> Option<Market> {
 /// A fragment as a sentence: capital and full stop.
 pub(crate) fn sentence(fragment: &str) -> String {
     let mut chars = fragment.trim().chars();
-    let Some(first) = chars.next() else { return String::new() };
-    let stop = if fragment.trim_end().ends_with(['.', '!', '?']) { "" } else { "." };
+    let Some(first) = chars.next() else {
+        return String::new();
+    };
+    let stop = if fragment.trim_end().ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
 }
 

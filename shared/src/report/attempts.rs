@@ -61,8 +61,13 @@ pub(super) struct Attempt {
 impl Attempt {
     /// `train 1, attempt 2`.
     pub(super) fn name(&self) -> String {
-        let shard = self.shard.map_or_else(String::new, |shard| format!(" shard {shard}"));
-        format!("{} {}{shard}, attempt {}", self.stage, self.submission, self.number)
+        let shard = self
+            .shard
+            .map_or_else(String::new, |shard| format!(" shard {shard}"));
+        format!(
+            "{} {}{shard}, attempt {}",
+            self.stage, self.submission, self.number
+        )
     }
 }
 
@@ -72,10 +77,22 @@ pub(super) fn attempts(run: &Run) -> Vec<Attempt> {
     for (stage, record) in &run.stages {
         let mut of_stage = Vec::new();
         for submission in &record.submissions {
-            of_stage.extend(submission.records.iter().map(|record| recorded(record, submission)));
+            of_stage.extend(
+                submission
+                    .records
+                    .iter()
+                    .map(|record| recorded(record, submission)),
+            );
             of_stage.extend(unrecorded(*stage, submission));
         }
-        of_stage.sort_by_key(|attempt: &Attempt| (attempt.started_at, attempt.shard, attempt.submission, attempt.number));
+        of_stage.sort_by_key(|attempt: &Attempt| {
+            (
+                attempt.started_at,
+                attempt.shard,
+                attempt.submission,
+                attempt.number,
+            )
+        });
         wait_for_each_other(&mut of_stage);
         all.extend(of_stage);
     }
@@ -86,7 +103,9 @@ pub(super) fn attempts(run: &Run) -> Vec<Attempt> {
 fn wait_for_each_other(of_stage: &mut [Attempt]) {
     for place in 0..of_stage.len() {
         let (earlier, rest) = of_stage.split_at_mut(place);
-        let Some(attempt) = rest.first_mut() else { continue };
+        let Some(attempt) = rest.first_mut() else {
+            continue;
+        };
         let before = earlier
             .iter()
             .rfind(|e| (e.shard, e.submission) == (attempt.shard, attempt.submission));
@@ -130,18 +149,27 @@ fn recorded(record: &AttemptRecord, submission: &SubmissionRecord) -> Attempt {
 }
 
 fn outcome(record: &AttemptRecord, is_reclaim: bool) -> (Tone, String) {
-    let interrupted = if is_reclaim { "reclaimed" } else { "told to go" };
+    let interrupted = if is_reclaim {
+        "reclaimed"
+    } else {
+        "told to go"
+    };
     match record.outcome {
         AttemptOutcome::Done => (Tone::Good, "done".to_owned()),
         AttemptOutcome::AlreadyDone => (Tone::Good, "found the work done".to_owned()),
         AttemptOutcome::PreemptedPublished => (Tone::Interrupted, interrupted.to_owned()),
-        AttemptOutcome::PreemptedUnpublished => {
-            (Tone::Interrupted, format!("{interrupted}, nothing new published"))
-        }
+        AttemptOutcome::PreemptedUnpublished => (
+            Tone::Interrupted,
+            format!("{interrupted}, nothing new published"),
+        ),
         AttemptOutcome::NotOwner => (Tone::Interrupted, "stood aside: not the owner".to_owned()),
         AttemptOutcome::Running => (Tone::Bad, "not heard of again".to_owned()),
         AttemptOutcome::Failed => {
-            let why = match (record.out_of_memory, record.program_signal, record.exit_code) {
+            let why = match (
+                record.out_of_memory,
+                record.program_signal,
+                record.exit_code,
+            ) {
                 (true, ..) => ": out of memory".to_owned(),
                 (_, Some(signal), _) => format!(": signal {signal}"),
                 (.., Some(code)) => format!(": exit code {code}"),
@@ -154,7 +182,9 @@ fn outcome(record: &AttemptRecord, is_reclaim: bool) -> (Tone, String) {
 
 fn steps(record: &AttemptRecord) -> Vec<String> {
     let resumed = record.resumed_from.map(|step| format!("resumed at {step}"));
-    let published = record.published_step.map(|step| format!("published {step}"));
+    let published = record
+        .published_step
+        .map(|step| format!("published {step}"));
     resumed.into_iter().chain(published).collect()
 }
 
@@ -164,8 +194,14 @@ fn unrecorded(stage: Stage, submission: &SubmissionRecord) -> Vec<Attempt> {
     for job in submission.jobs.iter().filter(|job| job.array.is_none()) {
         for (place, seen) in job.attempts.iter().enumerate() {
             let number = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            let is_recorded = submission.records.iter().any(|r| r.job_id == job.id && r.attempt == number);
-            if let Some(attempt) = (!is_recorded).then(|| seen_only(stage, submission, number, seen)).flatten() {
+            let is_recorded = submission
+                .records
+                .iter()
+                .any(|r| r.job_id == job.id && r.attempt == number);
+            if let Some(attempt) = (!is_recorded)
+                .then(|| seen_only(stage, submission, number, seen))
+                .flatten()
+            {
                 found.push(attempt);
             }
         }
@@ -173,12 +209,25 @@ fn unrecorded(stage: Stage, submission: &SubmissionRecord) -> Vec<Attempt> {
     found
 }
 
-fn seen_only(stage: Stage, submission: &SubmissionRecord, number: u32, seen: &AttemptSeen) -> Option<Attempt> {
+fn seen_only(
+    stage: Stage,
+    submission: &SubmissionRecord,
+    number: u32,
+    seen: &AttemptSeen,
+) -> Option<Attempt> {
     let at = |ms: Option<i64>| ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let ended_at = at(seen.stopped_at_ms).or_else(|| at(seen.started_at_ms))?;
     let started_at = at(seen.started_at_ms).unwrap_or(ended_at).min(ended_at);
-    let why = seen.status_reason.as_deref().or(seen.reason.as_deref()).unwrap_or("Batch gives no reason");
-    let tone = if seen.exit_code == Some(0) { Tone::Good } else { Tone::Bad };
+    let why = seen
+        .status_reason
+        .as_deref()
+        .or(seen.reason.as_deref())
+        .unwrap_or("Batch gives no reason");
+    let tone = if seen.exit_code == Some(0) {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
     Some(Attempt {
         stage,
         shard: None,

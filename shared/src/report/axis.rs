@@ -21,21 +21,34 @@ impl Axis {
         let (from, to) = values
             .into_iter()
             .filter(|value| value.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+                (low.min(v), high.max(v))
+            });
         if from > to {
             return None;
         }
         let width = to - from;
         // A flat line lies in the middle.
-        let room = if width > 0.0 { width * room } else { (from.abs() * 0.1).max(1e-6) };
-        let axis = Self { from: from - room, to: to + room };
+        let room = if width > 0.0 {
+            width * room
+        } else {
+            (from.abs() * 0.1).max(1e-6)
+        };
+        let axis = Self {
+            from: from - room,
+            to: to + room,
+        };
         (axis.from.is_finite() && axis.to.is_finite()).then_some(axis)
     }
 
     /// From 0 to 100, whatever the value.
     pub(super) fn percent(self, value: f64) -> f64 {
         let share = (value - self.from) / (self.to - self.from);
-        if share.is_finite() { (share * 100.0).clamp(0.0, 100.0) } else { 0.0 }
+        if share.is_finite() {
+            (share * 100.0).clamp(0.0, 100.0)
+        } else {
+            0.0
+        }
     }
 
     /// Round values within it, at most about `n`, with as many decimals as they need.
@@ -43,11 +56,19 @@ impl Axis {
         let rough = (self.to - self.from) / f64::from(n.max(1));
         let magnitude = rough.log10().floor();
         let base = 10_f64.powf(magnitude);
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * base).find(|s| *s >= rough).unwrap_or(base);
+        let step = [1.0, 2.0, 5.0, 10.0]
+            .into_iter()
+            .map(|m| m * base)
+            .find(|s| *s >= rough)
+            .unwrap_or(base);
         if !step.is_finite() || step <= 0.0 {
             return Vec::new();
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 12")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 12"
+        )]
         let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
         let first = (self.from / step).ceil();
         (0..=2 * n)
@@ -68,13 +89,17 @@ pub(super) struct TimeAxis {
 
 /// Steps that people count time in, in seconds.
 const STEPS_S: [i64; 18] = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400,
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
+    86_400,
 ];
 
 impl TimeAxis {
     /// From one to the other.
     pub(super) fn new(from: Timestamp, to: Timestamp) -> Self {
-        Self { from, seconds: seconds_between(from, to).max(1.0) }
+        Self {
+            from,
+            seconds: seconds_between(from, to).max(1.0),
+        }
     }
 
     /// From 0 to 100.
@@ -101,7 +126,12 @@ impl TimeAxis {
         (0..=i64::from(2 * n))
             .filter_map(|i| Timestamp::from_second((first + i) * step).ok())
             .take_while(|at| seconds_between(self.from, *at) <= self.seconds)
-            .map(|at| (self.percent(at), at.to_zoned(TimeZone::UTC).strftime(shape).to_string()))
+            .map(|at| {
+                (
+                    self.percent(at),
+                    at.to_zoned(TimeZone::UTC).strftime(shape).to_string(),
+                )
+            })
             .collect()
     }
 }

@@ -13,8 +13,14 @@ use crate::metrics::{ChampionScores, Estimate, Metrics, Paired, Protocol, Scores
 use crate::notice::spell::{change, grouped, number};
 
 /// These first, in this order; others after them by name.
-const METRICS_FIRST: [&str; 6] =
-    ["ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20", "coverage", "popularity_lift"];
+const METRICS_FIRST: [&str; 6] = [
+    "ndcg_at_10",
+    "hr_at_10",
+    "mrr_at_10",
+    "recall_at_20",
+    "coverage",
+    "popularity_lift",
+];
 
 /// The section.
 pub(super) fn section(input: &ReportInput<'_>) -> Markup {
@@ -44,9 +50,21 @@ pub(super) fn section(input: &ReportInput<'_>) -> Markup {
 }
 
 fn gate_metric(input: &ReportInput<'_>, metrics: &Metrics) -> String {
-    let of_spec = input.run.pipeline().ok().and_then(|pipeline| pipeline.evaluate).map(|e| e.gate.metric);
-    let of_champion = || metrics.champion.as_ref().map(|champion| champion.paired.metric.clone());
-    of_spec.or_else(of_champion).unwrap_or_else(|| METRICS_FIRST[0].to_owned())
+    let of_spec = input
+        .run
+        .pipeline()
+        .ok()
+        .and_then(|pipeline| pipeline.evaluate)
+        .map(|e| e.gate.metric);
+    let of_champion = || {
+        metrics
+            .champion
+            .as_ref()
+            .map(|champion| champion.paired.metric.clone())
+    };
+    of_spec
+        .or_else(of_champion)
+        .unwrap_or_else(|| METRICS_FIRST[0].to_owned())
 }
 
 fn one_protocol(
@@ -60,22 +78,36 @@ fn one_protocol(
     // The champion was scored by the gate's protocol only.
     let champion = metrics.champion.as_ref().filter(|_| is_gate);
     let mut ranked: Vec<(&String, &Scores)> = protocol.candidates.iter().collect();
-    let mean = |scores: &Scores| scores.get(gate_metric).map_or(f64::NEG_INFINITY, |e| e.mean);
+    let mean = |scores: &Scores| {
+        scores
+            .get(gate_metric)
+            .map_or(f64::NEG_INFINITY, |e| e.mean)
+    };
     ranked.sort_by(|(_, a), (_, b)| mean(b).total_cmp(&mean(a)));
     let best = |candidate: &str| is_gate && candidate == metrics.best;
     let mut rows: Vec<Row> = ranked
         .iter()
         .filter_map(|(candidate, scores)| {
             let mark = best(candidate).then_some("★ best");
-            Some(Row { name: (*candidate).clone(), mark, estimate: *scores.get(gate_metric)? })
+            Some(Row {
+                name: (*candidate).clone(),
+                mark,
+                estimate: *scores.get(gate_metric)?,
+            })
         })
         .collect();
     let champion_scores: Scores = champion.map(scores_of).unwrap_or_default();
     if let (Some(champion), Some(estimate)) = (champion, champion_scores.get(gate_metric)) {
-        rows.push(Row { name: champion.candidate.clone(), mark: Some("♛ champion"), estimate: *estimate });
+        rows.push(Row {
+            name: champion.candidate.clone(),
+            mark: Some("♛ champion"),
+            estimate: *estimate,
+        });
     }
     let columns = columns(protocol, &champion_scores);
-    let line_at = champion_scores.get(gate_metric).map(|estimate| (estimate.mean, "the champion's mean"));
+    let line_at = champion_scores
+        .get(gate_metric)
+        .map(|estimate| (estimate.mean, "the champion's mean"));
     html! {
         h3 { (name) @if is_gate { " " span.pill { "the gate goes by this" } } }
         p.note { (grouped(protocol.users)) " users. " (protocol.description) }
@@ -112,7 +144,11 @@ fn scores_of(champion: &ChampionScores) -> Scores {
         .iter()
         .filter_map(|(metric, value)| {
             let estimate = match value {
-                Value::Number(mean) => Estimate { mean: mean.as_f64()?, low: None, high: None },
+                Value::Number(mean) => Estimate {
+                    mean: mean.as_f64()?,
+                    low: None,
+                    high: None,
+                },
                 _ => serde_json::from_value(value.clone()).ok()?,
             };
             Some((metric.clone(), estimate))
@@ -122,7 +158,12 @@ fn scores_of(champion: &ChampionScores) -> Scores {
 
 fn columns(protocol: &Protocol, champion: &Scores) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
-    for metric in protocol.candidates.values().chain([champion]).flat_map(BTreeMap::keys) {
+    for metric in protocol
+        .candidates
+        .values()
+        .chain([champion])
+        .flat_map(BTreeMap::keys)
+    {
         if !columns.contains(metric) {
             columns.push(metric.clone());
         }
@@ -172,14 +213,27 @@ fn differences(
         rows.push(Row {
             name: format!("{} − {} (champion)", metrics.best, champion.candidate),
             mark: Some(said(of.low, of.high)),
-            estimate: Estimate { mean: of.mean, low: Some(of.low), high: Some(of.high) },
+            estimate: Estimate {
+                mean: of.mean,
+                low: Some(of.low),
+                high: Some(of.high),
+            },
         });
     }
-    rows.extend(paired.iter().filter(|pair| pair.metric == gate_metric).map(|pair| Row {
-        name: format!("{} − {}", pair.candidate, pair.against),
-        mark: Some(said(pair.low, pair.high)),
-        estimate: Estimate { mean: pair.mean, low: Some(pair.low), high: Some(pair.high) },
-    }));
+    rows.extend(
+        paired
+            .iter()
+            .filter(|pair| pair.metric == gate_metric)
+            .map(|pair| Row {
+                name: format!("{} − {}", pair.candidate, pair.against),
+                mark: Some(said(pair.low, pair.high)),
+                estimate: Estimate {
+                    mean: pair.mean,
+                    low: Some(pair.low),
+                    high: Some(pair.high),
+                },
+            }),
+    );
     html! {
         @if !rows.is_empty() {
             h4 { "Differences, user by user" }
@@ -205,7 +259,10 @@ fn differences(
 
 fn segments(segments: &[Segment], gate_metric: &str) -> Markup {
     let mut names: Vec<&String> = Vec::new();
-    for name in segments.iter().flat_map(|segment| segment.candidates.keys()) {
+    for name in segments
+        .iter()
+        .flat_map(|segment| segment.candidates.keys())
+    {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -228,12 +285,20 @@ fn segments(segments: &[Segment], gate_metric: &str) -> Markup {
 }
 
 fn number_percent(share: f64) -> String {
-    if share.is_finite() { format!("{:.1} %", share * 100.0) } else { "–".to_owned() }
+    if share.is_finite() {
+        format!("{:.1} %", share * 100.0)
+    } else {
+        "–".to_owned()
+    }
 }
 
 /// Challenger against champion, by segment, as evaluate writes them; what it did not write is a dash.
 fn champion_segments(champion: &ChampionScores) -> Markup {
-    let rows = champion.scores.get("segments").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let rows = champion
+        .scores
+        .get("segments")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let field = |row: &Value, name: &str| row.get(name).and_then(Value::as_f64);
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
     html! {

@@ -21,13 +21,26 @@ pub(super) fn section(input: &ReportInput<'_>) -> Option<Markup> {
     let run = input.run;
     let end = run.end.as_ref()?;
     let (what, class, evidence) = match end {
-        End::Failed { stage, class, evidence } => {
-            let place = stage.map_or_else(|| "before its first stage".to_owned(), |stage| format!("in {stage}"));
-            (format!("The run failed {place}. {}", explain(*class)), Some(class.as_str()), mask(evidence))
+        End::Failed {
+            stage,
+            class,
+            evidence,
+        } => {
+            let place = stage.map_or_else(
+                || "before its first stage".to_owned(),
+                |stage| format!("in {stage}"),
+            );
+            (
+                format!("The run failed {place}. {}", explain(*class)),
+                Some(class.as_str()),
+                mask(evidence),
+            )
         }
-        End::Cancelled { because } => {
-            (format!("The run was cancelled: {}", sentence(&mask(because))), None, String::new())
-        }
+        End::Cancelled { because } => (
+            format!("The run was cancelled: {}", sentence(&mask(because))),
+            None,
+            String::new(),
+        ),
         End::Succeeded | End::KeptChampion { .. } | End::Skipped { .. } => return None,
     };
     let culprit = culprit(run);

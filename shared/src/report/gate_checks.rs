@@ -10,8 +10,15 @@ use crate::notice::spell::number;
 /// The section.
 pub(super) fn section(input: &ReportInput<'_>) -> Markup {
     let Some(gate) = &input.run.gate else {
-        let has_gate = input.run.pipeline().is_ok_and(|pipeline| pipeline.evaluate.is_some());
-        let why = if has_gate { "The run did not come to the gate." } else { "The pipeline has no gate." };
+        let has_gate = input
+            .run
+            .pipeline()
+            .is_ok_and(|pipeline| pipeline.evaluate.is_some());
+        let why = if has_gate {
+            "The run did not come to the gate."
+        } else {
+            "The pipeline has no gate."
+        };
         return html! { p.missing { (why) } };
     };
     html! {

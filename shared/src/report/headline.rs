@@ -28,13 +28,20 @@ pub(super) fn header(input: &ReportInput<'_>) -> Markup {
     let bill = Bill::of(run);
     let (tone, word) = end_word(run.end.as_ref());
     let because = match &run.end {
-        Some(End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because }) => {
-            Some(sentence(&mask(because)))
-        }
+        Some(
+            End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because },
+        ) => Some(sentence(&mask(because))),
         Some(_) => None,
-        None => Some(sentence(&format!("when this page was written, the run was {}", at_work(run)))),
+        None => Some(sentence(&format!(
+            "when this page was written, the run was {}",
+            at_work(run)
+        ))),
     };
-    let estimated = if bill.known == Known::Part { "estimated, at least" } else { "estimated" };
+    let estimated = if bill.known == Known::Part {
+        "estimated, at least"
+    } else {
+        "estimated"
+    };
     html! {
         header {
             p.crumb { "trainspot run" }

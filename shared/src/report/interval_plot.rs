@@ -22,8 +22,16 @@ pub(super) struct Row {
 
 /// The drawing; `id` is unique on the page, `line_at` a value to hold them against. Empty if there is
 /// nothing finite to draw.
-pub(super) fn interval_plot(id: &str, title: &str, rows: &[Row], line_at: Option<(f64, &str)>) -> Markup {
-    let rows: Vec<&Row> = rows.iter().filter(|row| row.estimate.mean.is_finite()).collect();
+pub(super) fn interval_plot(
+    id: &str,
+    title: &str,
+    rows: &[Row],
+    line_at: Option<(f64, &str)>,
+) -> Markup {
+    let rows: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.estimate.mean.is_finite())
+        .collect();
     let values = rows
         .iter()
         .flat_map(|row| [Some(row.estimate.mean), row.estimate.low, row.estimate.high])
@@ -33,7 +41,10 @@ pub(super) fn interval_plot(id: &str, title: &str, rows: &[Row], line_at: Option
         return html! {};
     };
     let height = AXIS_PX + ROW_PX * rows.len();
-    let told: Vec<String> = rows.iter().map(|row| format!("{}.", in_words(row))).collect();
+    let told: Vec<String> = rows
+        .iter()
+        .map(|row| format!("{}.", in_words(row)))
+        .collect();
     html! {
         svg.chart role="img" aria-labelledby={ (id) "-title " (id) "-text" } width="100%" height=(height) {
             title id={ (id) "-title" } { (title) }
@@ -70,6 +81,12 @@ fn in_words(row: &Row) -> String {
         (Some(low), Some(high)) => format!(", 95 % interval {} to {}", number(low), number(high)),
         _ => String::new(),
     };
-    let mark = row.mark.map_or_else(String::new, |mark| format!(" ({mark})"));
-    format!("{}{mark}: {}{interval}", row.name, number(row.estimate.mean))
+    let mark = row
+        .mark
+        .map_or_else(String::new, |mark| format!(" ({mark})"));
+    format!(
+        "{}{mark}: {}{interval}",
+        row.name,
+        number(row.estimate.mean)
+    )
 }

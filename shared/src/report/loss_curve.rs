@@ -21,12 +21,20 @@ pub(super) fn section(input: &ReportInput<'_>) -> Markup {
     let Some(curve) = input.curve else {
         return html! { p.missing { (why_missing(input.run, Stage::Train, "curve.json")) } };
     };
-    let points: Vec<CurvePoint> = curve.points.iter().copied().filter(|point| point.loss.is_finite()).collect();
+    let points: Vec<CurvePoint> = curve
+        .points
+        .iter()
+        .copied()
+        .filter(|point| point.loss.is_finite())
+        .collect();
     let dropped = curve.points.len() - points.len();
     let (Some(first), Some(last)) = (points.first().copied(), points.last().copied()) else {
         return html! { p.missing { "There is no loss curve: curve.json has no point with a number." } };
     };
-    let lowest = points.iter().copied().reduce(|low, point| if point.loss < low.loss { point } else { low });
+    let lowest = points
+        .iter()
+        .copied()
+        .reduce(|low, point| if point.loss < low.loss { point } else { low });
     html! {
         (drawing(&points, &curve.resumed_from))
         p.note {
@@ -104,7 +112,15 @@ fn drawing(points: &[CurvePoint], resumed_from: &[u64]) -> Markup {
 }
 
 fn step_label(value: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a round step of the axis, not below 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a round step of the axis, not below 0"
+    )]
     let step = value.max(0.0).round() as u64;
-    if (value - value.round()).abs() > 1e-9 { format!("{value}") } else { format!("step {}", grouped(step)) }
+    if (value - value.round()).abs() > 1e-9 {
+        format!("{value}")
+    } else {
+        format!("step {}", grouped(step))
+    }
 }

@@ -29,14 +29,27 @@ pub(super) fn lines(run: &Run) -> BTreeMap<(Stage, bool, String), Line> {
     for record in run.records() {
         // As the ledger's sums read it.
         let is_on_demand = record.life_cycle.as_deref() == Some("on-demand");
-        let market = if is_on_demand { Market::OnDemand } else { Market::Spot };
+        let market = if is_on_demand {
+            Market::OnDemand
+        } else {
+            Market::Spot
+        };
         let kind = record.instance_type.clone().unwrap_or_default();
         let seconds = seconds_between(record.started_at, record.ended_at);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; attempts last hours")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "never negative; attempts last hours"
+        )]
         let whole = seconds.ceil() as u64;
-        let amounts = cost::price(&kind, market).zip(cost::price(&kind, Market::OnDemand)).map(|(paid, full)| {
-            (cost::cost_of(whole, paid.usd_per_hour), cost::cost_of(whole, full.usd_per_hour))
-        });
+        let amounts = cost::price(&kind, market)
+            .zip(cost::price(&kind, Market::OnDemand))
+            .map(|(paid, full)| {
+                (
+                    cost::cost_of(whole, paid.usd_per_hour),
+                    cost::cost_of(whole, full.usd_per_hour),
+                )
+            });
         let line = lines.entry((record.stage, is_on_demand, kind)).or_default();
         line.attempts += 1;
         line.seconds += seconds;

@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    ReportInput, candidates, failure, gate_checks, headline, loss_curve, money, shards, story, time_line,
+    ReportInput, candidates, failure, gate_checks, headline, loss_curve, money, shards, story,
+    time_line,
 };
 use crate::identity::Stage;
 use crate::run::Run;
@@ -59,7 +60,9 @@ pub(super) fn page(input: &ReportInput<'_>) -> Markup {
 
 /// Why a stage's document is not on the page.
 pub(super) fn why_missing(run: &Run, stage: Stage, file: &str) -> String {
-    let has_stage = run.pipeline().map_or(true, |pipeline| pipeline.stage(stage).is_some());
+    let has_stage = run
+        .pipeline()
+        .map_or(true, |pipeline| pipeline.stage(stage).is_some());
     let record = run.stages.get(&stage);
     if !has_stage {
         format!("Not here: the pipeline has no {stage} stage.")

@@ -19,8 +19,17 @@ pub(super) fn section(input: &ReportInput<'_>) -> Markup {
     };
     let count = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64);
     let shown = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), grouped);
-    let word = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or("–").to_owned();
-    let files = document.get("files").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let word = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or("–")
+            .to_owned()
+    };
+    let files = document
+        .get("files")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let tells_users = files.iter().any(|file| count(file, "users").is_some());
     let is_verified = document.get("verified").and_then(Value::as_bool);
     html! {

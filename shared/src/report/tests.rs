@@ -13,7 +13,13 @@ use crate::notice::ledgers::{self, Story};
 use crate::run::End;
 
 fn bare(run: &Run) -> ReportInput<'_> {
-    ReportInput { run, metrics: None, curve: None, recommendations: None, results_bucket: "trainspot-results" }
+    ReportInput {
+        run,
+        metrics: None,
+        curve: None,
+        recommendations: None,
+        results_bucket: "trainspot-results",
+    }
 }
 
 fn estimate(mean: f64) -> Value {
@@ -33,9 +39,7 @@ fn metrics() -> Metrics {
         "network": scores(0.0974), "popularity": scores(0.0312), "recent-popularity": scores(0.0409),
         "item-knn": scores(0.0868), "ease": scores(0.0931), "ials": scores(0.0790), "sequential-rules": scores(0.1132),
     });
-    let against = |name: &str, metric: &str, mean: f64, half: f64| {
-        json!({"candidate": "sequential-rules", "against": name, "metric": metric, "mean": mean, "low": mean - half, "high": mean + half})
-    };
+    let against = |name: &str, metric: &str, mean: f64, half: f64| json!({"candidate": "sequential-rules", "against": name, "metric": metric, "mean": mean, "low": mean - half, "high": mean + half});
     let segment = |name: &str, users: u64, share: f64| {
         json!({"name": name, "users": users, "share": share, "candidates": {
             "network": {"ndcg_at_10": estimate(0.11)}, "sequential-rules": {"ndcg_at_10": estimate(0.12)},
@@ -71,9 +75,15 @@ fn curve() -> Curve {
     let points = (1..=480_u32).map(|i| {
         let step = f64::from(i) * 2.0;
         let wiggle = (step * 0.7).sin() * 0.012;
-        CurvePoint { step: u64::from(i) * 2, loss: 0.21 + 0.48 * (-step / 190.0).exp() + wiggle }
+        CurvePoint {
+            step: u64::from(i) * 2,
+            loss: 0.21 + 0.48 * (-step / 190.0).exp() + wiggle,
+        }
     });
-    Curve { points: points.collect(), resumed_from: vec![408, 640] }
+    Curve {
+        points: points.collect(),
+        resumed_from: vec![408, 640],
+    }
 }
 
 fn recommendations() -> Value {
@@ -120,9 +130,14 @@ fn long_run() -> Run {
         .completes(Stage::Gather)
         .notes("succeeded")
         .is_over(End::Succeeded);
-    let lost = &mut run.stages.get_mut(&Stage::Train).expect("trained").submissions[0];
+    let lost = &mut run
+        .stages
+        .get_mut(&Stage::Train)
+        .expect("trained")
+        .submissions[0];
     lost.records.truncate(1);
-    lost.jobs[0].attempts[1].status_reason = Some("Host EC2 (instance i-0123456789abcdef0) terminated.".to_owned());
+    lost.jobs[0].attempts[1].status_reason =
+        Some("Host EC2 (instance i-0123456789abcdef0) terminated.".to_owned());
     run
 }
 
@@ -147,10 +162,26 @@ fn a_whole_page_shows_every_part() {
     keep("succeeded.html", &page);
 
     for shown in [
-        "✓ succeeded", "kept, with", "reclaimed", "published 408", "resumed at 408", "Spot notice at 02:11:37, gone 6 s later",
-        "left no record", "on-demand", "↻ resumed at 640", "♛ champion", "★ best", "within chance",
-        "lower end of the paired 95 % interval", "✓ passed", "✓ verified", "0a7b0de9f2c1", "What was done twice",
-        "MoveToOnDemand", "+25.0 %", "0.5800",
+        "✓ succeeded",
+        "kept, with",
+        "reclaimed",
+        "published 408",
+        "resumed at 408",
+        "Spot notice at 02:11:37, gone 6 s later",
+        "left no record",
+        "on-demand",
+        "↻ resumed at 640",
+        "♛ champion",
+        "★ best",
+        "within chance",
+        "lower end of the paired 95 % interval",
+        "✓ passed",
+        "✓ verified",
+        "0a7b0de9f2c1",
+        "What was done twice",
+        "MoveToOnDemand",
+        "+25.0 %",
+        "0.5800",
     ] {
         assert!(page.contains(shown), "no `{shown}`");
     }
@@ -163,28 +194,50 @@ fn a_page_stands_alone_and_every_drawing_has_words() {
     let run = long_run();
     let (metrics, curve) = (metrics(), curve());
 
-    let page = render(&ReportInput { metrics: Some(&metrics), curve: Some(&curve), ..bare(&run) });
+    let page = render(&ReportInput {
+        metrics: Some(&metrics),
+        curve: Some(&curve),
+        ..bare(&run)
+    });
 
     for foreign in ["<script", "http://", "https://", "src=", "@import", "<link"] {
         assert!(!page.contains(foreign), "{foreign}");
     }
     let drawings = page.matches("role=\"img\"").count();
-    assert_eq!(drawings, 5, "time line, loss, candidates and differences of one protocol, candidates of the other");
+    assert_eq!(
+        drawings, 5,
+        "time line, loss, candidates and differences of one protocol, candidates of the other"
+    );
     assert_eq!(page.matches("<desc id=").count(), drawings);
-    assert_eq!(page, render(&ReportInput { metrics: Some(&metrics), curve: Some(&curve), ..bare(&run) }));
+    assert_eq!(
+        page,
+        render(&ReportInput {
+            metrics: Some(&metrics),
+            curve: Some(&curve),
+            ..bare(&run)
+        })
+    );
 }
 
 #[test]
 fn a_failure_is_told_first_and_without_its_secrets() {
     let mut run = ledgers::failed_by_a_bug();
-    let record = &mut run.stages.get_mut(&Stage::Train).expect("trained").submissions[0].records[0];
+    let record = &mut run
+        .stages
+        .get_mut(&Stage::Train)
+        .expect("trained")
+        .submissions[0]
+        .records[0];
     record.log_tail.push("<script>alert(1)</script>".to_owned());
 
     let page = render(&bare(&run));
     keep("failed.html", &page);
 
     assert!(page.contains("✗ failed: bug"));
-    assert!(page.contains("loss is no number at step 17") && page.contains("lower <code>learning_rate</code>"));
+    assert!(
+        page.contains("loss is no number at step 17")
+            && page.contains("lower <code>learning_rate</code>")
+    );
     assert!(page.contains("password=****") && !page.contains("hunter2"));
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"));
     assert!(page.find("What went wrong") < page.find("History"));
@@ -210,11 +263,23 @@ fn what_is_missing_is_told_with_its_reason() {
 #[test_case(&[(1, 0.5), (2, f64::NAN), (3, 0.4)], "1 point without a number left out"; "a hole")]
 #[test_case(&[(1, f64::MAX), (2, f64::MIN)], "too large to draw"; "too large")]
 fn any_curve_makes_a_page(points: &[(u64, f64)], told: &str) {
-    let points = points.iter().map(|(step, loss)| CurvePoint { step: *step, loss: *loss }).collect();
-    let curve = Curve { points, resumed_from: vec![0, 9_999] };
+    let points = points
+        .iter()
+        .map(|(step, loss)| CurvePoint {
+            step: *step,
+            loss: *loss,
+        })
+        .collect();
+    let curve = Curve {
+        points,
+        resumed_from: vec![0, 9_999],
+    };
     let run = long_run();
 
-    let page = render(&ReportInput { curve: Some(&curve), ..bare(&run) });
+    let page = render(&ReportInput {
+        curve: Some(&curve),
+        ..bare(&run)
+    });
 
     assert!(page.contains(told), "{told}");
     assert!(!page.contains("NaN") && !page.contains("inf%"));
@@ -227,7 +292,10 @@ fn any_curve_makes_a_page(points: &[(u64, f64)], told: &str) {
 fn any_recommendations_make_a_page(document: &Value) {
     let run = long_run();
 
-    let page = render(&ReportInput { recommendations: Some(document), ..bare(&run) });
+    let page = render(&ReportInput {
+        recommendations: Some(document),
+        ..bare(&run)
+    });
 
     assert!(page.contains("Not said whether verified"));
 }
@@ -240,11 +308,22 @@ fn metrics_without_protocols_or_numbers_make_a_page() {
     }))
     .expect("metrics");
     let mut odd = metrics();
-    for scores in odd.protocols.values_mut().flat_map(|protocol| protocol.candidates.values_mut()) {
-        scores.values_mut().for_each(|estimate| estimate.mean = f64::NAN);
+    for scores in odd
+        .protocols
+        .values_mut()
+        .flat_map(|protocol| protocol.candidates.values_mut())
+    {
+        scores
+            .values_mut()
+            .for_each(|estimate| estimate.mean = f64::NAN);
     }
 
-    let page = |metrics| render(&ReportInput { metrics: Some(metrics), ..bare(&run) });
+    let page = |metrics| {
+        render(&ReportInput {
+            metrics: Some(metrics),
+            ..bare(&run)
+        })
+    };
     assert!(page(&empty).contains("metrics.json has no protocol."));
     assert!(page(&odd).contains("no number"));
 }
@@ -253,8 +332,14 @@ fn metrics_without_protocols_or_numbers_make_a_page() {
 fn a_wide_fan_out_draws_what_went_wrong_and_counts_the_rest() {
     let mut story = Story::begins().submits(Stage::Recommend, Market::Spot);
     for shard in 0..100 {
-        let outcome = if shard == 77 { AttemptOutcome::Failed } else { AttemptOutcome::Done };
-        story = story.works(Stage::Recommend, 30, outcome, |record| record.shard = Some(shard));
+        let outcome = if shard == 77 {
+            AttemptOutcome::Failed
+        } else {
+            AttemptOutcome::Done
+        };
+        story = story.works(Stage::Recommend, 30, outcome, |record| {
+            record.shard = Some(shard)
+        });
     }
     let run = story.is_over(End::Succeeded);
 
@@ -267,9 +352,17 @@ fn a_wide_fan_out_draws_what_went_wrong_and_counts_the_rest() {
 #[test]
 fn every_end_has_a_page() {
     let ends = [
-        End::KeptChampion { because: "too small a gain".to_owned() },
-        End::Cancelled { because: "by hand".to_owned() },
-        End::Failed { stage: None, class: Class::BadData, evidence: "no _READY".to_owned() },
+        End::KeptChampion {
+            because: "too small a gain".to_owned(),
+        },
+        End::Cancelled {
+            because: "by hand".to_owned(),
+        },
+        End::Failed {
+            stage: None,
+            class: Class::BadData,
+            evidence: "no _READY".to_owned(),
+        },
     ];
     for end in ends {
         let run = Story::begins().is_over(end);
@@ -282,9 +375,19 @@ fn every_end_has_a_page() {
 #[test]
 fn the_trainer_s_curve_is_read() {
     let curve: Curve =
-        serde_json::from_str(r#"{"points": [{"step": 3, "loss": 0.25}], "resumed_from": [2]}"#).expect("a curve");
+        serde_json::from_str(r#"{"points": [{"step": 3, "loss": 0.25}], "resumed_from": [2]}"#)
+            .expect("a curve");
 
-    assert_eq!(curve, Curve { points: vec![CurvePoint { step: 3, loss: 0.25 }], resumed_from: vec![2] });
+    assert_eq!(
+        curve,
+        Curve {
+            points: vec![CurvePoint {
+                step: 3,
+                loss: 0.25
+            }],
+            resumed_from: vec![2]
+        }
+    );
 }
 
 proptest! {

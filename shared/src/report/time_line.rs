@@ -28,7 +28,12 @@ pub(super) fn section(input: &ReportInput<'_>) -> Markup {
     }
     let (shown, hidden) = choose(&all);
     let from = input.run.created_at;
-    let end = all.iter().map(|attempt| attempt.ended_at).chain(input.run.ended_at).max().unwrap_or(from);
+    let end = all
+        .iter()
+        .map(|attempt| attempt.ended_at)
+        .chain(input.run.ended_at)
+        .max()
+        .unwrap_or(from);
     let axis = TimeAxis::new(from, end);
     html! {
         p.legend {
@@ -57,13 +62,20 @@ fn choose(all: &[Attempt]) -> (Vec<&Attempt>, usize) {
     }
     let mut by_interest: Vec<usize> = (0..all.len()).collect();
     by_interest.sort_by_key(|place| {
-        let went_well_in_a_shard =
-            all.get(*place).is_some_and(|attempt| attempt.shard.is_some() && attempt.tone == Tone::Good);
+        let went_well_in_a_shard = all
+            .get(*place)
+            .is_some_and(|attempt| attempt.shard.is_some() && attempt.tone == Tone::Good);
         (went_well_in_a_shard, *place)
     });
     by_interest.truncate(ROWS_MAX);
     by_interest.sort_unstable();
-    (by_interest.iter().filter_map(|place| all.get(*place)).collect(), all.len() - ROWS_MAX)
+    (
+        by_interest
+            .iter()
+            .filter_map(|place| all.get(*place))
+            .collect(),
+        all.len() - ROWS_MAX,
+    )
 }
 
 fn drawing(shown: &[&Attempt], axis: TimeAxis) -> Markup {
@@ -72,7 +84,12 @@ fn drawing(shown: &[&Attempt], axis: TimeAxis) -> Markup {
         .iter()
         .map(|attempt| {
             let top = height;
-            height += ROW_PX + if attempt.remark.is_some() { REMARK_PX } else { 0 };
+            height += ROW_PX
+                + if attempt.remark.is_some() {
+                    REMARK_PX
+                } else {
+                    0
+                };
             top
         })
         .collect();
@@ -101,11 +118,23 @@ fn drawing(shown: &[&Attempt], axis: TimeAxis) -> Markup {
 fn row(attempt: &Attempt, top: usize, axis: TimeAxis) -> Markup {
     let bar = top + 20;
     let works_from = attempt.program_started_at.unwrap_or(attempt.ended_at);
-    let goes_from = attempt.notice_at.unwrap_or(attempt.ended_at).min(attempt.ended_at);
-    let work = if attempt.market == Market::Spot { "spot" } else { "full" };
+    let goes_from = attempt
+        .notice_at
+        .unwrap_or(attempt.ended_at)
+        .min(attempt.ended_at);
+    let work = if attempt.market == Market::Spot {
+        "spot"
+    } else {
+        "full"
+    };
     let stretches = [
         ("wait", "waits", attempt.waits_from, attempt.started_at),
-        ("fetch", "starts and fetches", attempt.started_at, works_from),
+        (
+            "fetch",
+            "starts and fetches",
+            attempt.started_at,
+            works_from,
+        ),
         (work, "works", works_from, goes_from),
         ("going", "told to go", goes_from, attempt.ended_at),
     ];
@@ -165,14 +194,19 @@ fn table(shown: &[&Attempt]) -> Markup {
 }
 
 fn in_words(attempt: &Attempt) -> String {
-    let facts: String = attempt.steps.iter().chain(&attempt.remark).map(|fact| format!(", {fact}")).collect();
+    let facts: Vec<&str> = [&attempt.outcome]
+        .into_iter()
+        .chain(&attempt.steps)
+        .chain(&attempt.remark)
+        .map(String::as_str)
+        .collect();
     format!(
-        "{} on {}: started {}, ended {}, {}{facts}.",
+        "{} on {}: started {}, ended {}, {}.",
         attempt.name(),
         market(Some(attempt.market)),
         clock(attempt.started_at),
         clock(attempt.ended_at),
-        attempt.outcome
+        facts.join(", ")
     )
 }
 

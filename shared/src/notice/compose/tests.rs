@@ -262,7 +262,10 @@ fn a_skipped_tick_costs_nothing_and_needs_nothing() {
 fn a_second_move_is_a_second_notice_and_the_same_move_the_same() {
     let first = ledgers::moved();
     let mut second = first.clone();
-    let train = second.stages.get_mut(&crate::identity::Stage::Train).expect("trained");
+    let train = second
+        .stages
+        .get_mut(&crate::identity::Stage::Train)
+        .expect("trained");
     let mut again = train.submissions[0].clone();
     again.number = 3;
     train.submissions.push(again);
@@ -275,12 +278,17 @@ fn a_second_move_is_a_second_notice_and_the_same_move_the_same() {
 #[test]
 fn a_flood_of_interruptions_still_fits() {
     let mut run = ledgers::succeeded_with_a_reclaim();
-    let train = run.stages.get_mut(&crate::identity::Stage::Train).expect("trained");
+    let train = run
+        .stages
+        .get_mut(&crate::identity::Stage::Train)
+        .expect("trained");
     let submission = train.submissions[0].clone();
     train.submissions.extend((2..400).map(|number| {
         let mut next = submission.clone();
         next.number = number;
-        next.records.iter_mut().for_each(|record| record.submission = number);
+        next.records
+            .iter_mut()
+            .for_each(|record| record.submission = number);
         next
     }));
 

@@ -1,0 +1,222 @@
+//! What the command says when it cannot go on: every word is compared with a golden file, none is longer
+//! than five lines, and a folder that was refused is left as it was.
+//!
+//! `UPDATE_GOLDEN=1` writes the files anew.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use trainspot_localcloud::{Image, LocalCloud, Settings};
+
+const LINES_MAX: usize = 5;
+const SPEC: &str = "name = \"nightly\"\n[data]\nprefix = \"clicks/\"\n[train]\nprogram = [\"true\"]\n";
+
+/// A temporary folder with a spec, a dataset and binaries that are never run.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().expect("a temporary folder can be made"));
+        place.write("nightly.toml", SPEC.as_bytes());
+        place.write("binaries/trainspot-agent", b"never run");
+        place.write("data/clicks.parquet", &parquet(&["user_id", "item_id", "timestamp"]));
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("below the folder")).expect("it can be made");
+        std::fs::write(path, bytes).expect("it can be written");
+    }
+
+    /// `trainspot local run` of the spec, in `folder`.
+    fn local_run(&self, arguments: &[&str]) -> Command {
+        let mut command = self.trainspot(&["local", "run", "nightly.toml", "--folder", "folder"]);
+        let template = template();
+        command.args(["--template", template.to_str().expect("a readable path"), "--binaries", "binaries"]);
+        command.args(arguments);
+        command
+    }
+
+    fn trainspot(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainspot"));
+        command.current_dir(self.0.path()).args(arguments).env_clear();
+        command
+    }
+
+    async fn cloud(&self) -> LocalCloud {
+        let mut settings =
+            Settings::new(template(), self.path("folder"), self.path("binaries"), Image::default());
+        settings.parameters.insert("ImageUri".to_owned(), format!("i@sha256:{}", "0".repeat(64)));
+        LocalCloud::start(settings).await.expect("a free folder and port")
+    }
+
+    /// Every file below `folder`, with its bytes and the time of its last change.
+    fn folder(&self) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.path("folder")];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries {
+                let path = entry.expect("a readable folder").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let changed = path.metadata().and_then(|seen| seen.modified()).expect("a readable file");
+                files.insert(path.clone(), (std::fs::read(path).expect("a readable file"), changed));
+            }
+        }
+        files
+    }
+}
+
+fn template() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")
+}
+
+/// A Parquet file with nothing but a schema.
+fn parquet(columns: &[&str]) -> Vec<u8> {
+    let n = u8::try_from(columns.len()).expect("a few columns");
+    let mut footer = vec![0x15, 0x02, 0x19, ((n + 1) << 4) | 0x0c];
+    let mut element = |name: &str, n_children: u8| {
+        footer.push(0x48);
+        footer.push(u8::try_from(name.len()).expect("a short name"));
+        footer.extend(name.as_bytes());
+        if n_children > 0 {
+            footer.extend([0x15, n_children * 2]);
+        }
+        footer.push(0);
+    };
+    element("schema", n);
+    columns.iter().for_each(|name| element(name, 0));
+    footer.push(0);
+    let length = u32::try_from(footer.len()).expect("a short footer").to_le_bytes();
+    [b"PAR1".as_slice(), &footer, &length, b"PAR1"].concat()
+}
+
+/// Runs the command and compares exit code and stderr with `golden/<name>.txt`; nothing may be on stdout.
+fn refuses(name: &str, exit: i32, place: &Place, mut command: Command) {
+    let output = command.output().expect("the command runs");
+
+    let told = String::from_utf8(output.stderr).expect("text");
+    let told = told.replace(&place.0.path().display().to_string(), "<place>");
+    assert_eq!(output.status.code(), Some(exit), "{told}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(told.lines().count() <= LINES_MAX, "{told}");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &told).expect("the golden file can be written");
+    }
+    let expected = std::fs::read_to_string(&golden).expect("the golden file is there");
+    assert_eq!(told, expected, "{}", golden.display());
+}
+
+#[test]
+fn a_typo_in_a_spec_is_told_with_line_and_suggestion_and_touches_nothing() {
+    let place = Place::new();
+    place.write("nightly.toml", SPEC.replace("program", "progam").as_bytes());
+
+    refuses("spec-typo", 64, &place, place.local_run(&[]));
+    refuses("spec-typo", 64, &place, place.trainspot(&["check", "nightly.toml"]));
+
+    assert!(!place.path("folder").exists());
+}
+
+#[test]
+fn a_dataset_without_a_column_is_refused_before_anything_is_put() {
+    let place = Place::new();
+    place.write("data/clicks.parquet", &parquet(&["user_id", "item", "timestamp"]));
+
+    refuses("dataset-without-a-column", 65, &place, place.local_run(&["--data", "data"]));
+
+    assert!(!place.path("folder").exists());
+}
+
+#[test]
+fn a_dataset_that_was_cut_off_is_refused_before_anything_is_put() {
+    let place = Place::new();
+    let whole = parquet(&["user_id", "item_id", "timestamp"]);
+    place.write("data/clicks.parquet", whole.get(..whole.len() - 6).expect("longer than its tail"));
+
+    refuses("dataset-cut-off", 65, &place, place.local_run(&["--data", "data"]));
+
+    assert!(!place.path("folder").exists());
+}
+
+#[test]
+fn a_missing_binary_is_told_with_how_to_build_it() {
+    let place = Place::new();
+    std::fs::remove_file(place.path("binaries/trainspot-agent")).expect("it is there");
+
+    refuses("binary-missing", 64, &place, place.local_run(&[]));
+
+    assert!(!place.path("folder").exists());
+}
+
+#[tokio::test]
+async fn a_folder_in_use_is_refused_and_left_as_it_was() {
+    let place = Place::new();
+    let cloud = place.cloud().await;
+    let before = place.folder();
+    assert!(!before.is_empty());
+
+    refuses("folder-in-use", 75, &place, place.local_run(&["--data", "data"]));
+
+    assert_eq!(place.folder(), before);
+    cloud.stop().await;
+}
+
+#[test]
+fn an_endpoint_that_nobody_listens_at_is_unreachable() {
+    let place = Place::new();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let mut command = place.trainspot(&["runs", "--bucket", "results"]);
+    command.envs([
+        ("AWS_ENDPOINT_URL", format!("http://{address}")),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "nobody".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "nobody".to_owned()),
+    ]);
+
+    refuses("endpoint-unreachable", 69, &place, command);
+}
+
+#[test]
+fn without_a_bucket_the_hint_says_where_to_get_one() {
+    let place = Place::new();
+
+    refuses("no-bucket", 64, &place, place.trainspot(&["runs"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_pipeline_or_run_is_answered_with_those_there_are() {
+    let place = Place::new();
+    let cloud = place.cloud().await;
+    let bucket = cloud.physical("ResultsBucket").expect("the template has it");
+    let with_cloud = |arguments: &[&str]| {
+        let mut command = place.trainspot(arguments);
+        command.envs(cloud.sdk_environment()).env("TRAINSPOT_RESULTS_BUCKET", &bucket);
+        command
+    };
+
+    let pushed = with_cloud(&["push", "nightly.toml"]).output().expect("the command runs");
+    assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
+    let told = String::from_utf8_lossy(&pushed.stdout).into_owned();
+    assert!(told.contains("pushed for the first time"), "{told}");
+    refuses("pipeline-unknown", 64, &place, with_cloud(&["runs", "nihgtly"]));
+    refuses("run-unknown", 64, &place, with_cloud(&["show", "nightly-20261123T0200Z"]));
+
+    let runs = with_cloud(&["runs", "nightly"]).output().expect("the command runs");
+    assert_eq!(String::from_utf8_lossy(&runs.stdout), "no runs yet\n");
+    cloud.stop().await;
+}

@@ -1,0 +1,213 @@
+//! Which ticks become runs, and when they start.
+
+use trainspot_edge::memory::CallKind;
+use trainspot_shared::identity::Stage;
+use trainspot_stories::{Deed, Spec, Wake, Week, at, minutes};
+
+use super::{FRIDAY, MONDAY};
+
+const NEXT_MONDAY: &str = "2026-11-30T02:00:00Z";
+
+/// Monday's run is at work and stays there.
+fn busy(spec: &Spec) -> (Week, String) {
+    let mut week = Week::new(spec);
+    week.script(Stage::Train, [Deed::Stays]);
+    week.tick(MONDAY);
+    week.deliver_all();
+    let id = week.runnable().pop().expect("Monday's job");
+    week.work(&id);
+    week.deliver_all();
+    (week, id)
+}
+
+/// Monday's job comes to its end after all.
+fn let_go(week: &mut Week, id: &str) {
+    week.end(id, &trainspot_edge::memory::AttemptEnd::exit(70));
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn unchanged_data_is_a_receipt_instead_of_a_run_and_force_runs_all_the_same() {
+    let mut week = Week::new(&Spec::default());
+    week.tick(MONDAY);
+    week.to_the_end();
+    let jobs = week.jobs().len();
+
+    week.tick(FRIDAY);
+    week.to_the_end();
+    let friday = week.run_of("20261127T0200Z");
+    insta::assert_snapshot!(week.tell(&friday), @"");
+    assert_eq!(week.jobs().len(), jobs);
+
+    let forced = week.run_of("20261127T0900Z-m0123456789abcdef");
+    week.wake(&Wake::Request(serde_json::json!({
+        "pipeline": "recommender", "run_id": forced, "force": true,
+    })));
+    week.to_the_end();
+    assert_eq!(week.end_of(&forced), "succeeded");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_tick_while_the_last_run_is_live_is_skipped_and_told() {
+    let (mut week, id) = busy(&Spec::default().overlap("skip"));
+
+    week.tick(FRIDAY);
+    week.sweep_for(minutes(10));
+
+    let friday = week.run_of("20261127T0200Z");
+    assert_eq!(week.end_of(&friday), "skipped");
+    assert!(week.told().contains(&format!("{friday}/skipped")));
+    assert_eq!(week.head().entries.len(), 1, "the receipt is settled, Monday's run is not");
+    let_go(&mut week, &id);
+}
+
+#[test]
+fn a_tick_may_start_beside_the_last_run() {
+    let (mut week, id) = busy(&Spec::default().overlap("allow"));
+
+    week.tick(FRIDAY);
+    week.deliver_all();
+
+    assert_eq!(week.jobs().len(), 2);
+    let_go(&mut week, &id);
+    assert_eq!(week.end_of(&week.run_of("20261127T0200Z")), "succeeded");
+}
+
+#[test]
+fn a_queued_run_starts_when_the_last_one_is_over() {
+    let (mut week, id) = busy(&Spec::default().overlap("queue"));
+
+    week.tick(FRIDAY);
+    week.sweep_for(minutes(20));
+    let friday = week.run_of("20261127T0200Z");
+    assert_eq!(week.end_of(&friday), "Queued");
+    assert_eq!(week.jobs().len(), 1);
+
+    let_go(&mut week, &id);
+    assert_eq!(week.end_of(&friday), "succeeded");
+}
+
+#[test]
+fn a_newer_tick_takes_the_place_of_the_queued_one() {
+    let (mut week, id) = busy(&Spec::default().overlap("queue"));
+
+    week.tick(FRIDAY);
+    week.tick(NEXT_MONDAY);
+    week.sweep_for(minutes(10));
+
+    let (friday, monday) = (week.run_of("20261127T0200Z"), week.run_of("20261130T0200Z"));
+    assert_eq!((week.end_of(&friday), week.end_of(&monday)), ("skipped".to_owned(), "Queued".to_owned()));
+    assert!(week.told().contains(&format!("{friday}/skipped")));
+    let_go(&mut week, &id);
+    assert_eq!(week.end_of(&monday), "succeeded");
+}
+
+#[test]
+fn a_lost_tick_is_made_up_after_ten_minutes_and_the_late_one_is_a_duplicate() {
+    let mut week = Week::new(&Spec::default());
+    week.edge.advance(at("2026-11-23T02:09:00Z").duration_since(week.edge_now()));
+    week.wake(&Wake::Sweep);
+    assert_eq!(week.ledgers(), []);
+
+    week.edge.advance(minutes(2));
+    week.wake(&Wake::Sweep);
+    week.wake(&Wake::Sweep);
+    let before = week.edge.calls().len();
+    week.tick(MONDAY);
+
+    assert_eq!(week.edge.counts_since(before), [(CallKind::Get, 2)].into());
+    assert_eq!(week.ledgers().len(), 1);
+    week.to_the_end();
+    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "succeeded");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_skipped_tick_does_not_come_back_as_lost() {
+    let (mut week, id) = busy(&Spec::default());
+    week.tick(FRIDAY);
+
+    week.sweep_for(minutes(60));
+
+    assert_eq!(week.ledgers().len(), 2);
+    let_go(&mut week, &id);
+}
+
+#[test]
+fn no_tick_is_made_up_while_paused_or_from_before_the_resume() {
+    let mut week = Week::new(&Spec::default());
+    week.change_head(|head| head.paused_at = Some(at("2026-11-23T01:00:00Z")));
+    week.edge.advance(at("2026-11-23T03:00:00Z").duration_since(week.edge_now()));
+
+    week.sweep_for(minutes(15));
+    assert_eq!(week.ledgers(), []);
+    week.change_head(|head| {
+        head.paused_at = None;
+        head.ticks_from = at("2026-11-23T03:00:00Z");
+    });
+    week.sweep_for(minutes(15));
+
+    assert_eq!(week.ledgers(), []);
+}
+
+#[test]
+fn a_tick_while_paused_is_skipped_and_told() {
+    let mut week = Week::new(&Spec::default());
+    week.change_head(|head| head.paused_at = Some(at("2026-11-23T01:00:00Z")));
+
+    week.tick(MONDAY);
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "skipped");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_run_waits_for_its_data_and_starts_when_it_is_ready() {
+    let mut week = Week::new(&Spec::default().waiting_for_data("2h"));
+    week.tick(MONDAY);
+    week.sweep_for(minutes(60));
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "WaitingForData");
+    assert_eq!(week.jobs().len(), 0);
+
+    week.data_is_ready();
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&run), "succeeded");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn data_that_never_comes_fails_the_run_when_the_wait_is_over() {
+    let mut week = Week::new(&Spec::default().waiting_for_data("2h"));
+
+    week.tick(MONDAY);
+    week.to_the_end();
+
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "failed(bad_data)");
+    let ended = week.ledger(&run).and_then(|ledger| ledger.ended_at).expect("an end");
+    assert!(ended >= at("2026-11-23T04:00:00Z") && ended < at("2026-11-23T04:06:00Z"), "{ended}");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_deadline_that_passes_is_told_once_and_the_run_goes_on() {
+    let mut week = Week::new(&Spec::default().within("1h"));
+    week.script(Stage::Train, [Deed::Stays]);
+    week.tick(MONDAY);
+    let id = week.runnable().pop().expect("Monday's job");
+    week.work(&id);
+
+    week.sweep_for(minutes(90));
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.told(), [format!("{run}/late")]);
+    week.end(&id, &trainspot_edge::memory::AttemptEnd::exit(137));
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&run), "succeeded");
+    assert_eq!(week.told(), [format!("{run}/late"), format!("{run}/succeeded")]);
+}

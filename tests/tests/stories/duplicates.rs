@@ -1,0 +1,183 @@
+//! The same news twice, three times at once, and in the wrong order.
+
+use jiff::SignedDuration;
+use trainspot_edge::memory::{AttemptEnd, CallKind, MemoryEdge};
+use trainspot_shared::identity::Stage;
+use trainspot_stories::{Deed, Invocation, Spec, Wake, Week, answer, by_turns};
+
+use super::MONDAY;
+
+/// The same tick to three invocations; `turn` says who makes the next call.
+fn three_at_once(turn: impl FnMut(&[usize]) -> usize) -> Week {
+    let mut week = Week::new(&Spec::train_only());
+    let wake = week.tick_payload(MONDAY);
+    let settings = week.settings.clone();
+    let edges: Vec<MemoryEdge> =
+        (0..3).map(|_| week.caller(&wake, SignedDuration::ZERO)).collect();
+
+    let invocations = edges
+        .iter()
+        .map(|edge| Invocation { edge: edge.clone(), work: Box::pin(answer(edge, &settings, &wake)) })
+        .collect();
+    by_turns(invocations, turn);
+    week.watch();
+    week
+}
+
+fn assert_one_of_each(week: &Week) {
+    assert_eq!(week.ledgers().len(), 1, "{}", week.tell_all());
+    assert_eq!(week.head().entries.len(), 1);
+    assert_eq!(week.count(CallKind::Submit, ""), 1, "{}", week.tell_all());
+    assert_eq!(week.jobs().len(), 1);
+}
+
+#[test]
+fn the_same_tick_three_times_at_once_makes_one_ledger_and_one_job() {
+    // In lockstep, the worst there is, and in a thousand other orders.
+    let mut next = 0;
+    assert_one_of_each(&three_at_once(|places| {
+        next += 1;
+        next % places.len()
+    }));
+    for seed in 0..200 {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        assert_one_of_each(&three_at_once(|places| chance.usize(0..places.len())));
+    }
+}
+
+#[test]
+fn every_pair_of_calls_of_two_ticks_can_meet_without_harm() {
+    // The second invocation begins after each call of the first, and runs through.
+    for after in 0..40 {
+        let mut made = 0;
+        let week = three_at_once(|places| {
+            made += 1;
+            if made <= after { 0 } else { places.len() - 1 }
+        });
+
+        assert_one_of_each(&week);
+    }
+}
+
+#[test]
+fn a_duplicate_tick_costs_two_requests() {
+    let mut week = Week::new(&Spec::default());
+    week.tick(MONDAY);
+    let before = week.edge.calls().len();
+
+    week.tick(MONDAY);
+
+    assert_eq!(week.edge.counts_since(before), [(CallKind::Get, 2)].into());
+}
+
+#[test]
+fn a_duplicate_event_costs_one_request_and_a_new_one_at_most_four_besides_its_action() {
+    let mut week = Week::new(&Spec::default());
+    week.script(Stage::Train, [Deed::Reclaimed { step: 10 }, Deed::Ends(AttemptEnd::out_of_memory())]);
+    week.tick(MONDAY);
+    let mut n_events = 0;
+
+    for _ in 0..40 {
+        for event in week.take_events() {
+            let before = week.edge.calls().len();
+            week.wake(&event);
+            let calls = week.edge.calls();
+            // What the follow-up needs for itself: its job document, its own head, what the gate and
+            // the end of the run read and write.
+            let of_run = |what: &str| {
+                let is_own = ["/job-", "metrics.json", "champion.json", "attempt.json", "reports/", "recommendations.json", "training.json", "curve.json"];
+                what.ends_with(".json") && !is_own.iter().any(|own| what.contains(own))
+            };
+            let stages: Vec<&str> = calls[before..].iter().map(|c| c.what.as_str()).filter(|what| what.ends_with("/head.json")).collect();
+            let ledger = calls[before..].iter().filter(|c| of_run(&c.what) && c.what.ends_with("run.json")).count();
+            // The head of the stage that the event is of; another stage's is the action's own.
+            let name = match &event { Wake::Event(event) => event["detail"]["jobName"].as_str().unwrap_or_default().to_owned(), _ => String::new() };
+            let (run, stage) = name.rsplit_once("--").unwrap_or_default();
+            let stage = stage.split('-').next().unwrap_or_default();
+            let submits = calls[before..].iter().any(|c| c.kind == CallKind::Submit && c.what.contains(stage));
+            let own_head = format!("{run}/{stage}/head.json");
+            let heads = stages.iter().filter(|key| key.ends_with(&own_head)).count();
+            // Submitting the same stage again reads and writes its head under the action.
+            let heads = if submits { heads.saturating_sub(2) } else { heads };
+            assert!(ledger + heads <= 4 + usize::from(week.end_of(&week.run_of("20261123T0200Z")).starts_with("succeeded")) * 2, "{name}: {:?}", &calls[before..]);
+
+            let before = week.edge.calls().len();
+            week.wake(&event);
+            let counts = week.edge.counts_since(before);
+            if counts.is_empty() {
+                continue; // no rule takes it
+            }
+            n_events += 1;
+            assert_eq!(counts, [(CallKind::Get, 1)].into(), "{name} again: {:?}", &week.edge.calls()[before..]);
+        }
+        for id in week.runnable() {
+            week.work(&id);
+        }
+    }
+    assert!(n_events > 8, "{n_events}");
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+}
+
+/// Everything that Batch told is told again, in an order by `seed`, each twice, after the whole run.
+#[test]
+fn events_in_any_order_each_twice_come_to_the_same_end() {
+    for seed in 0..30 {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let mut week = Week::new(&Spec::default().shards(2));
+        week.script(Stage::Train, [Deed::Reclaimed { step: 10 }, Deed::LosesHost]);
+        week.tick(MONDAY);
+        let mut heard: Vec<Wake> = Vec::new();
+
+        for _ in 0..60 {
+            let events = week.take_events();
+            heard.extend(events.iter().cloned().chain(events.iter().cloned()));
+            chance.shuffle(&mut heard);
+            // Some of it arrives now, the newest perhaps before the oldest.
+            let n_now = chance.usize(0..=heard.len());
+            for event in heard.split_off(heard.len() - n_now) {
+                week.deliver(&event);
+            }
+            for id in week.runnable() {
+                week.work(&id);
+            }
+        }
+        for event in heard {
+            week.deliver(&event);
+        }
+        week.to_the_end();
+
+        let run = week.run_of("20261123T0200Z");
+        assert_eq!(week.end_of(&run), "succeeded", "seed {seed}\n{}", week.tell_all());
+        assert_eq!(week.jobs().len(), 4, "seed {seed}\n{}", week.tell_all());
+        assert_eq!(week.told().len(), 1, "seed {seed}: {:?}", week.told());
+        week.assert_all_ended_and_told();
+    }
+}
+
+#[test]
+fn a_failed_job_whose_output_is_complete_is_a_success() {
+    let mut week = Week::new(&Spec::default());
+    week.script(Stage::Train, [Deed::FinishesThen(AttemptEnd::exit(1))]);
+
+    week.tick(MONDAY);
+    week.to_the_end();
+
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "succeeded");
+    assert!(week.tell(&run).contains("train is complete although its job says FAILED"));
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_job_that_succeeds_without_output_is_tried_once_more_and_then_a_failure() {
+    let mut week = Week::new(&Spec::default());
+    week.script(Stage::Train, [Deed::ComesBackEmptyHanded, Deed::ComesBackEmptyHanded]);
+
+    week.tick(MONDAY);
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "failed(no_output)");
+    assert_eq!(week.jobs().len(), 2);
+    week.assert_all_ended_and_told();
+}

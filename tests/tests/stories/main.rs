@@ -1,0 +1,14 @@
+//! Whole runs, told as stories. One binary: each would link all of AWS again.
+
+mod admission;
+mod champion;
+mod chaos;
+mod crashes;
+mod duplicates;
+mod failures;
+mod lost_answers;
+mod notices;
+mod template;
+
+const MONDAY: &str = "2026-11-23T02:00:00Z";
+const FRIDAY: &str = "2026-11-27T02:00:00Z";

@@ -78,5 +78,13 @@ async fn attempt(program: Vec<String>) -> u8 {
     }
     let aws = Aws::for_agent().await;
     // The SDK's futures make it 60 kB; on the heap it need not be copied about.
-    Box::pin(work(&aws, &aws, &settings, &assignment, &mut process, &mut host)).await
+    Box::pin(work(
+        &aws,
+        &aws,
+        &settings,
+        &assignment,
+        &mut process,
+        &mut host,
+    ))
+    .await
 }

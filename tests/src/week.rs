@@ -74,6 +74,7 @@ pub struct Week {
     retries: Vec<(Wake, usize)>,
     ends: BTreeMap<RunId, End>,
     outputs: BTreeMap<String, Published>,
+    watched: BTreeMap<String, String>,
 }
 
 impl Week {
@@ -117,6 +118,7 @@ impl Week {
             retries: Vec::new(),
             ends: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            watched: BTreeMap::new(),
             pipeline,
         };
         let key = layout::pipeline_spec(&week.pipeline);
@@ -477,28 +479,43 @@ impl Week {
 
     // ---- what must hold whatever happens
 
-    /// Final is final, and an output never changes once it is published. Looked at after every move.
+    /// Final is final, and an output never changes once it is published. Looked at after every move,
+    /// in every document that the move changed.
     pub fn watch(&mut self) {
-        for ledger in self.ledgers() {
-            if let Some(end) = &ledger.end {
-                let known = self.ends.entry(ledger.id.clone()).or_insert_with(|| end.clone());
-                assert_eq!(known, end, "{} ended twice", ledger.id);
-            } else {
-                assert!(!self.ends.contains_key(&ledger.id), "{} came back to life", ledger.id);
-            }
-        }
-        let keys = self.edge.objects().keys(RESULTS);
-        for key in keys.into_iter().filter(|key| key.ends_with("/head.json")) {
-            let Some(output) = self.read::<Value>(&key).and_then(|mut head| {
-                let output = head.get_mut("output").map(Value::take);
-                output.and_then(|output| serde_json::from_value::<Published>(output).ok())
-            }) else {
-                assert!(!self.outputs.contains_key(&key), "{key} lost its output");
+        let list = self.edge.objects().list(RESULTS, "state/");
+        let Ended::Answered(Ok(objects)) = run(&self.edge, list) else { panic!("a store answers") };
+        for object in objects {
+            if self.watched.get(&object.key) == Some(&object.etag) {
                 continue;
-            };
-            let known = self.outputs.entry(key.clone()).or_insert_with(|| output.clone());
-            assert_eq!(*known, output, "{key} was published twice");
+            }
+            if object.key.ends_with("/run.json") {
+                self.watch_ledger(&object.key);
+            } else if object.key.ends_with("/head.json") {
+                self.watch_head(&object.key);
+            }
+            self.watched.insert(object.key, object.etag);
         }
+    }
+
+    fn watch_ledger(&mut self, key: &str) {
+        let Some(ledger) = self.read::<Run>(key) else { return };
+        if let Some(end) = ledger.end {
+            let known = self.ends.entry(ledger.id.clone()).or_insert_with(|| end.clone());
+            assert_eq!(*known, end, "{} ended twice", ledger.id);
+        } else {
+            assert!(!self.ends.contains_key(&ledger.id), "{} came back to life", ledger.id);
+        }
+    }
+
+    fn watch_head(&mut self, key: &str) {
+        let head = self.read::<Value>(key).unwrap_or_default();
+        let output = head.get("output").cloned();
+        let Some(output) = output.and_then(|output| serde_json::from_value::<Published>(output).ok()) else {
+            assert!(!self.outputs.contains_key(key), "{key} lost its output");
+            return;
+        };
+        let known = self.outputs.entry(key.to_owned()).or_insert_with(|| output.clone());
+        assert_eq!(*known, output, "{key} was published twice");
     }
 
     /// Every run came to its end, was told of, and left nothing behind.

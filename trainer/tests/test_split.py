@@ -59,6 +59,14 @@ def test_repeats_are_no_targets_but_stay_in_the_history():
     assert histories(made, split) == [("a", [0, 1, 2, 3, 0, 1, 2, 3, 0], 9)]
 
 
+def test_repeats_are_targets_where_they_are_asked_for():
+    made = events([("a", n % 4, n) for n in range(8)] + [("a", 0, 8), ("a", 0, 8), ("a", 9, 9)])
+
+    split = p2_rolling(made, repeats=True)
+
+    assert [target for _, _, target in histories(made, split)] == [0, 9]
+
+
 def test_a_new_user_is_predicted_from_nothing():
     made = events([("a", n, n) for n in range(9)] + [("b", 1, 9), ("b", 2, 10)])
 

@@ -163,6 +163,7 @@ class EvaluateConfig:
     seed: int = 7
     p1_network_epochs: int = 0  # 0: the network is not scored on P1
     quality_floor: float | None = None  # NDCG@10 on P2-rolling below which the stage exits 78
+    repeats: bool = False  # P2-rolling also asks for items that the user had already
     champion_candidate: str | None = None
     champion_run_id: str | None = None
 

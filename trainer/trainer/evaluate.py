@@ -3,7 +3,6 @@
 `metrics.json` is read by the gate; its shape is a contract.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from trainer.bootstrap import interval, resampled_means
 from trainer.config import BASELINES, EvaluateConfig
 from trainer.dataset import Interactions, read_interactions
 from trainer.failure import BelowFloor, ConfigurationError, DataError
-from trainer.metrics import METRICS, Candidate, Outcome
+from trainer.metrics import METRICS, Candidate
 from trainer.progress import Progress
+from trainer.scoring import Scored, score, segment_targets, user_means
 from trainer.split import Split, p1_leave_one_out, p2_rolling
 
 SCHEMA = 1
@@ -30,25 +30,14 @@ P1_TEXT = (
     "Leave-one-out: each user's last new item is predicted from all before it, fitted on those "
     "earlier events of all users, which lets the future of other users leak. Comparable to papers."
 )
+REPEATS_TEXT = (
+    " All items are ranked, ties at mid-rank. Items that the user had already are ranked and are "
+    "targets too, though they are never served."
+)
 RULE_TEXT = (
     " All items are ranked, ties at mid-rank. Items that the user had already are neither ranked "
     "nor targets, as in what is served"
 )
-
-
-@dataclass(frozen=True)
-class Scored:
-    """All candidates of one protocol, by user and metric."""
-
-    split: Split
-    users: np.ndarray
-    outcomes: dict[str, Outcome]
-    counts: np.ndarray  # how often each item occurs in what was fitted on
-
-    @property
-    def target_user(self) -> np.ndarray:
-        """The user of each target."""
-        return self.split.cases.user[self.split.cases.target_row]
 
 
 def evaluate(
@@ -63,14 +52,14 @@ def evaluate(
             f"the network must be of this dataset ({events.fingerprint}), "
             f"received: {saved.about['dataset_fingerprint']}"
         )
-    rolling = p2_rolling(events)
+    rolling = p2_rolling(events, config.repeats)
     if len(rolling.cases) == 0 or rolling.fit.n_events == 0:
         raise DataError("the dataset must have events on both sides of its 80 % time")
 
     contenders: dict[str, Candidate] = {"network": candidates.network(saved, events)}
     contenders |= {name: candidates.baselines.fit(name, rolling.fit) for name in BASELINES}
     champion, champion_text = the_champion(config, rolling, events, input_dir, contenders)
-    p2 = score(contenders | champion, rolling, events, progress)
+    p2 = score(contenders | champion, rolling, events, progress, hides_seen=not config.repeats)
 
     out_of_time = p1_leave_one_out(events)
     p1_contenders: dict[str, Candidate] = {
@@ -87,7 +76,8 @@ def evaluate(
     names = list(contenders)
     means = {name: user_means(p2, name)[GATE_METRIC].mean() for name in names}
     best = max(names, key=lambda name: (means[name], -names.index(name)))
-    p2_text = f"{P2_TEXT}{RULE_TEXT} ({rolling.repeats} later repeats left out).{champion_text}"
+    rule_text = f"{RULE_TEXT} ({rolling.repeats} later repeats left out)."
+    p2_text = P2_TEXT + (REPEATS_TEXT if config.repeats else rule_text) + champion_text
     p1_text = P1_TEXT + RULE_TEXT + "."
     if "network" not in p1_contenders:
         p1_text += " The network was not fitted for this protocol (`p1_network_epochs` is 0)."
@@ -143,37 +133,6 @@ def the_champion(
             "split, and is flattered by what it saw."
         )
     return {CHAMPION: candidates.network(saved, events)}, text
-
-
-def score(
-    contenders: dict[str, Candidate], split: Split, events: Interactions, progress: Progress
-) -> Scored:
-    """Ranks all targets by all candidates; the same candidate under two names is run once."""
-    done: dict[int, Outcome] = {}
-    outcomes = {}
-    for number, (name, contender) in enumerate(contenders.items()):
-        progress.say(f"scoring {name}", number, len(contenders))
-        if id(contender) not in done:
-            done[id(contender)] = metrics.run_candidate(
-                contender, events.item, split.cases, events.n_items
-            )
-        outcomes[name] = done[id(contender)]
-    counts = np.bincount(split.fit.item, minlength=events.n_items).astype(np.float64)
-    return Scored(split, np.unique(split.cases.user), outcomes, counts)
-
-
-def user_means(
-    scored: Scored, name: str, targets: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """Each metric by user, over all targets or those of `targets`."""
-    user, ranks = scored.target_user, scored.outcomes[name].ranks
-    if targets is not None:
-        user, ranks = user[targets], ranks[targets]
-    users = np.unique(user)
-    return {
-        metric: metrics.per_user(values, user, users)
-        for metric, values in metrics.metric_values(ranks).items()
-    }
 
 
 def protocol(
@@ -247,25 +206,6 @@ def segments(scored: Scored, names: list[str], seed: int) -> list[dict[str, Any]
             }
         )
     return rows
-
-
-def segment_targets(scored: Scored) -> list[tuple[str, np.ndarray]]:
-    """Names of segments and which targets belong to each."""
-    fit = scored.split.fit
-    known = np.diff(fit.offsets)[scored.target_user]
-    by_count = np.argsort(-scored.counts, kind="stable")
-    decile = np.empty(len(by_count), np.int64)
-    decile[by_count] = np.arange(len(by_count)) * 10 // len(by_count)
-    of_target = decile[scored.split.cases.target_item]
-    return [
-        ("history 0", known == 0),
-        ("history 1-10", (known >= 1) & (known <= 10)),
-        ("history 11-50", (known >= 11) & (known <= 50)),
-        ("history over 50", known > 50),
-        ("item decile 1", of_target == 0),
-        ("item deciles 2-5", (of_target >= 1) & (of_target <= 4)),
-        ("item deciles 6-10", of_target >= 5),
-    ]
 
 
 def champion_report(config: EvaluateConfig, scored: Scored, best: str) -> dict[str, Any]:

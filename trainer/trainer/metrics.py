@@ -67,8 +67,10 @@ def hide_seen(scores: np.ndarray, item: np.ndarray, start: np.ndarray, end: np.n
     scores[rows, item[np.repeat(start, lengths) + within]] = -np.inf
 
 
-def run_candidate(candidate: Candidate, item: np.ndarray, cases: Cases, n_items: int) -> Outcome:
-    """Ranks every target of every case."""
+def run_candidate(
+    candidate: Candidate, item: np.ndarray, cases: Cases, n_items: int, hides_seen: bool = True
+) -> Outcome:
+    """Ranks every target of every case, among the items that its user did not have yet or all."""
     ranks = np.empty(len(cases.target_row))
     listed = np.zeros(n_items, np.int64)
     by_row = np.argsort(cases.target_row, kind="stable")
@@ -78,7 +80,8 @@ def run_candidate(candidate: Candidate, item: np.ndarray, cases: Cases, n_items:
         last = min(first + size, len(cases))
         start, end = cases.start[first:last], cases.end[first:last]
         scores = candidate.scores(item, start, end, cases.user[first:last])
-        hide_seen(scores, item, start, end)
+        if hides_seen:
+            hide_seen(scores, item, start, end)
         listed += top_counts(scores, n_items)
         low, high = np.searchsorted(sorted_rows, (first, last))
         for at in range(low, high, size):

@@ -1,8 +1,8 @@
 """Which events may be learnt from and which must be predicted, for both protocols.
 
-A case is one moment of one user: a history and the items that followed. Seen items are never
-targets and never ranked, because `recommend` never serves them: what is measured is what is
-served. A target's history is strictly earlier than it in P2-rolling, so lines of one order do
+A case is one moment of one user: a history and the items that followed. Unless asked for, items
+that the user had are no targets, because `recommend` never serves them: what is measured is what
+is served. A target's history is strictly earlier than it in P2-rolling, so lines of one order do
 not predict one another.
 """
 
@@ -45,11 +45,12 @@ def split_time(events: Interactions, share: float = TRAIN_SHARE) -> int:
     return int(ordered[min(int(len(ordered) * share), len(ordered) - 1)])
 
 
-def p2_rolling(events: Interactions) -> Split:
-    """Fit on what came before the split; predict each later event from all before it."""
+def p2_rolling(events: Interactions, repeats: bool = False) -> Split:
+    """Fit on what came before the split; predict each later event from all before it, and with
+    `repeats` also those events with which a user comes back to an item."""
     at_ms = split_time(events)
     later = np.flatnonzero(events.time_ms >= at_ms)
-    targets = later[is_first(events)[later]]
+    targets = later[(once_a_moment(events) if repeats else is_first(events))[later]]
     rows, target_row = np.unique(moment_start(events)[targets], return_inverse=True)
     return Split(
         fit=events.only(events.time_ms < at_ms),
@@ -87,6 +88,14 @@ def cases(
 def is_first(events: Interactions) -> np.ndarray:
     """Whether an event is its user's first with its item."""
     pair = events.user.astype(np.int64) * events.n_items + events.item
+    first = np.zeros(events.n_events, bool)
+    first[np.unique(pair, return_index=True)[1]] = True
+    return first
+
+
+def once_a_moment(events: Interactions) -> np.ndarray:
+    """Whether an event is the first of its user, time and item."""
+    pair = moment_start(events) * events.n_items + events.item
     first = np.zeros(events.n_events, bool)
     first[np.unique(pair, return_index=True)[1]] = True
     return first

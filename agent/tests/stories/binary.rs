@@ -96,8 +96,8 @@ async fn over_the_wire_a_sigterm_is_75_and_the_next_attempt_goes_on_from_there()
 #[tokio::test]
 async fn a_killed_agent_takes_its_program_along_and_the_next_attempt_goes_on() {
     let program = count(100_000, 5, "");
-    let text = format!("echo $$ >\"$TRAINSPOT_OUTPUT_DIR/curve.json\"; exec \"$@\"");
-    let wrapped = [shell(&text), vec!["count".to_owned()], program].concat();
+    let text = r#"echo $$ >"$TRAINSPOT_OUTPUT_DIR/curve.json"; exec "$@""#;
+    let wrapped = [shell(text), vec!["count".to_owned()], program].concat();
     let mut bench = Bench::train(wrapped);
     let s3 = serve_s3(bench.store.clone()).await;
     let log = bench.folder.path().join("log");

@@ -32,10 +32,10 @@ async fn whoever_is_not_the_owner_does_no_work() {
     let cases: [(&str, Change); 4] = [
         ("a twin came first", |head| head.owner = owner(1, "twin", 1)),
         ("a later attempt works", |head| {
-            head.owner = owner(1, "job", 3)
+            head.owner = owner(1, "job", 3);
         }),
         ("another submission owns it", |head| {
-            head.owner = owner(2, "job", 1)
+            head.owner = owner(2, "job", 1);
         }),
         ("closed", |head| {
             head.closed = Some(Closed {

@@ -157,15 +157,13 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {
         let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match (byte, hex.and_then(|two| u8::from_str_radix(two, 16).ok())) {
-            (b'%', Some(value)) => {
-                bytes.push(value);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = after;
-            }
+        let value = hex.and_then(|two| u8::from_str_radix(two, 16).ok());
+        if let (b'%', Some(value)) = (byte, value) {
+            bytes.push(value);
+            rest = &after[2..];
+        } else {
+            bytes.push(*byte);
+            rest = after;
         }
     }
     String::from_utf8(bytes).unwrap()
@@ -225,15 +223,16 @@ fn object(shelf: &Shelf, bucket: &str, key: &str, if_match: Option<&str>) -> Ans
 }
 
 fn listing(shelf: &Shelf, bucket: &str, prefix: &str) -> Answer {
-    let contents: String = shelf
-        .keys(bucket, prefix)
-        .into_iter()
-        .map(|key| {
-            let size = shelf.read(bucket, &key).unwrap().body.len();
-            let now = Timestamp::now();
-            format!("<Contents><Key>{key}</Key><Size>{size}</Size><ETag>x</ETag><LastModified>{now}</LastModified></Contents>")
-        })
-        .collect();
+    let mut contents = String::new();
+    for key in shelf.keys(bucket, prefix) {
+        let size = shelf.read(bucket, &key).unwrap().body.len();
+        let now = Timestamp::now();
+        write!(
+            contents,
+            "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>x</ETag><LastModified>{now}</LastModified></Contents>"
+        )
+        .unwrap();
+    }
     Answer::ok(format!("<ListBucketResult>{contents}</ListBucketResult>"))
 }
 

@@ -86,10 +86,9 @@ async fn submit_job<E: Edge>(
         .map_err(|e| StoreError::Malformed { key: key.clone(), why: e.to_string() })?;
     // Written once: whoever wrote it first wrote this very action's document.
     edge.put(bucket, &key, body, Condition::Absent).await?;
-    if let Some(refused) = grant(edge, settings, submit).await? {
-        return Ok(Outcome::Withdrawn(refused));
-    }
+    let refused = grant(edge, settings, submit).await?;
     if pending.is_unclear {
+        // Also when the head would not have it: a job that nobody knows of would wait for a host.
         match edge.find(&submit.queue, &submit.name).await {
             Ok(found) => {
                 if let Some(first) = found.first() {
@@ -99,6 +98,9 @@ async fn submit_job<E: Edge>(
             // Without the look-up a second job might be made; the claim stands, somebody looks again.
             Err(error) => return Ok(Outcome::Unclear { why: error.to_string() }),
         }
+    }
+    if let Some(refused) = refused {
+        return Ok(Outcome::Withdrawn(refused));
     }
     let request = JobRequest {
         name: submit.name.clone(),

@@ -189,12 +189,13 @@ impl MemoryEdge {
         }
         match fault {
             None => effect(&self.shared),
-            Some(Fault::Repeated) => {
+            // `SubmitJob` is never sent again by its client: it has no idempotency token.
+            Some(Fault::Repeated) if kind != CallKind::Submit => {
                 drop(effect(&self.shared));
                 effect(&self.shared)
             }
             Some(Fault::LostBefore) => failed(Trouble::Unanswered, what),
-            Some(Fault::LostAfter) => {
+            Some(Fault::LostAfter | Fault::Repeated) => {
                 drop(effect(&self.shared));
                 failed(Trouble::Unanswered, what)
             }

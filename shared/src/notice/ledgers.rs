@@ -180,7 +180,7 @@ impl Story {
     }
 
     /// An attempt that a Spot notice ended six seconds after it came, at step 412, with 408 published.
-    pub(crate) fn is_reclaimed(self, stage: Stage, work_s: i64) -> Self {
+    pub(crate) fn loses_its_host(self, stage: Stage, work_s: i64) -> Self {
         self.works(
             stage,
             work_s,
@@ -216,7 +216,7 @@ impl Story {
     }
 
     /// The gate's answer, over an older champion.
-    pub(crate) fn is_judged(mut self, is_better: bool) -> Self {
+    pub(crate) fn faces_the_gate(mut self, is_better: bool) -> Self {
         let gain = if is_better { 0.162 } else { 0.002 };
         let check = |name: &str, value: f64, bound: f64| Check {
             name: name.to_owned(),
@@ -260,7 +260,7 @@ impl Story {
     }
 
     /// The run is over and reviewed.
-    pub(crate) fn is_over(mut self, end: End) -> Run {
+    pub(crate) fn ends(mut self, end: End) -> Run {
         self.run.phase = Phase::Final;
         self.run.end = Some(end);
         self.run.ended_at = Some(self.now);
@@ -300,7 +300,7 @@ pub(crate) fn succeeded_with_a_reclaim() -> Run {
         .notes("dataset pinned: 3 objects, 73400320 bytes, fingerprint 9f2c1a77b0de")
         .submits(Stage::Train, Market::Spot)
         .notes("recommender-20261123T0200Z--train-1 submitted as job job-train-1")
-        .is_reclaimed(Stage::Train, 640)
+        .loses_its_host(Stage::Train, 640)
         .works(Stage::Train, 820, AttemptOutcome::Done, |record| {
             record.resumed_from = Some(408);
             record.published_step = Some(960);
@@ -312,7 +312,7 @@ pub(crate) fn succeeded_with_a_reclaim() -> Run {
         .submits(Stage::Evaluate, Market::Spot)
         .works(Stage::Evaluate, 95, AttemptOutcome::Done, cpu)
         .completes(Stage::Evaluate)
-        .is_judged(true)
+        .faces_the_gate(true)
         .notes("gate: `sequential-rules` is promoted: `sequential-rules` passes every check against the champion")
         .submits(Stage::Recommend, Market::Spot)
         .works(Stage::Recommend, 60, AttemptOutcome::Done, |record| {
@@ -324,7 +324,7 @@ pub(crate) fn succeeded_with_a_reclaim() -> Run {
         .works(Stage::Gather, 12, AttemptOutcome::Done, cpu)
         .completes(Stage::Gather)
         .notes("succeeded")
-        .is_over(End::Succeeded)
+        .ends(End::Succeeded)
 }
 
 /// A run whose program has a bug and logs a password.
@@ -351,7 +351,7 @@ pub(crate) fn failed_by_a_bug() -> Run {
         })
         .ends_as(Stage::Train, Class::Bug, evidence)
         .notes("train ended as bug (exit code 70): Stop")
-        .is_over(End::Failed {
+        .ends(End::Failed {
             stage: Some(Stage::Train),
             class: Class::Bug,
             evidence: evidence.to_owned(),
@@ -363,8 +363,8 @@ pub(crate) fn moved() -> Run {
     let evidence = "Host EC2 (instance i-0123456789abcdef0) terminated.";
     let mut run = Story::begins()
         .submits(Stage::Train, Market::Spot)
-        .is_reclaimed(Stage::Train, 640)
-        .is_reclaimed(Stage::Train, 300)
+        .loses_its_host(Stage::Train, 640)
+        .loses_its_host(Stage::Train, 300)
         .ends_as(Stage::Train, Class::HostLost, evidence)
         .submits(Stage::Train, Market::OnDemand)
         .so_far();
@@ -390,7 +390,7 @@ pub(crate) fn moved() -> Run {
 /// A tick for which nothing had changed.
 pub(crate) fn skipped() -> Run {
     let because = "data, spec and image are the same as in the last run that ended well";
-    Story::begins().after(2).is_over(End::Skipped {
+    Story::begins().after(2).ends(End::Skipped {
         because: because.to_owned(),
     })
 }

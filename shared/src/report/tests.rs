@@ -100,7 +100,7 @@ fn long_run() -> Run {
         .notes("dataset pinned: 3 objects, 73400320 bytes, fingerprint 9f2c1a77b0de")
         .submits(Stage::Train, Market::Spot)
         .notes("recommender-20261123T0200Z--train-1 submitted as job job-train-1")
-        .is_reclaimed(Stage::Train, 640)
+        .loses_its_host(Stage::Train, 640)
         .works(Stage::Train, 300, AttemptOutcome::PreemptedPublished, |record| {
             record.resumed_from = Some(408);
             record.last_step = Some(655);
@@ -119,7 +119,7 @@ fn long_run() -> Run {
         .submits(Stage::Evaluate, Market::Spot)
         .works(Stage::Evaluate, 95, AttemptOutcome::Done, |record| record.instance_type = None)
         .completes(Stage::Evaluate)
-        .is_judged(true)
+        .faces_the_gate(true)
         .notes("gate: `sequential-rules` is promoted: `sequential-rules` passes every check against the champion")
         .submits(Stage::Recommend, Market::Spot)
         .works(Stage::Recommend, 60, AttemptOutcome::Done, |record| record.shard = Some(0))
@@ -129,7 +129,7 @@ fn long_run() -> Run {
         .works(Stage::Gather, 12, AttemptOutcome::Done, |_| {})
         .completes(Stage::Gather)
         .notes("succeeded")
-        .is_over(End::Succeeded);
+        .ends(End::Succeeded);
     let lost = &mut run
         .stages
         .get_mut(&Stage::Train)
@@ -313,9 +313,9 @@ fn metrics_without_protocols_or_numbers_make_a_page() {
         .values_mut()
         .flat_map(|protocol| protocol.candidates.values_mut())
     {
-        scores
-            .values_mut()
-            .for_each(|estimate| estimate.mean = f64::NAN);
+        for estimate in scores.values_mut() {
+            estimate.mean = f64::NAN;
+        }
     }
 
     let page = |metrics| {
@@ -338,10 +338,10 @@ fn a_wide_fan_out_draws_what_went_wrong_and_counts_the_rest() {
             AttemptOutcome::Done
         };
         story = story.works(Stage::Recommend, 30, outcome, |record| {
-            record.shard = Some(shard)
+            record.shard = Some(shard);
         });
     }
-    let run = story.is_over(End::Succeeded);
+    let run = story.ends(End::Succeeded);
 
     let page = render(&bare(&run));
 
@@ -365,7 +365,7 @@ fn every_end_has_a_page() {
         },
     ];
     for end in ends {
-        let run = Story::begins().is_over(end);
+        let run = Story::begins().ends(end);
 
         assert!(render(&bare(&run)).contains("Duration"));
     }

@@ -56,7 +56,7 @@ impl Run {
             return Vec::new();
         };
         let before = submission.job().map(|j| (j.attempts.len(), j.status));
-        submission.see(job);
+        let is_news = submission.see(job);
         let after = submission.job().map(|j| (j.attempts.len(), j.status));
         // Its job is there, so it was submitted, whether or not the answer ever came back.
         self.pending.retain(|p| !matches!(&p.action, Action::Submit(s) if s.name == name));
@@ -69,7 +69,22 @@ impl Run {
                 format!("{name} is {} after {attempts} ended attempts", word.unwrap_or_default()),
             );
         }
+        if is_news && self.is_final() && !job.status.is_terminal() {
+            return vec![superfluous(&job.id)];
+        }
         Vec::new()
+    }
+
+    /// Once a run is over every head has output or is closed: what still waits or works is a twin or
+    /// came too late, and nothing it does can count.
+    fn end_superfluous_jobs(&self) -> Vec<Action> {
+        let submissions = self.stages.values().flat_map(|stage| &stage.submissions);
+        let live = submissions.flat_map(|s| {
+            let seen = s.jobs.iter().filter(|job| !job.status.is_terminal()).map(|job| &job.id);
+            let unseen = s.job_id.iter().filter(|id| s.jobs.iter().all(|job| job.id != **id));
+            seen.chain(unseen)
+        });
+        live.map(|id| superfluous(id)).collect()
     }
 
     fn see_admission(&mut self, admission: Option<Admission>, now: Timestamp) -> Vec<Action> {
@@ -166,8 +181,11 @@ impl Run {
     }
 
     fn see_time(&mut self, at: Timestamp, pipeline: &Pipeline) -> Vec<Action> {
+        if self.is_final() {
+            return self.end_superfluous_jobs();
+        }
         let is_past = self.deadline.is_some_and(|deadline| deadline < at);
-        if self.is_final() || self.is_late || !is_past {
+        if self.is_late || !is_past {
             return Vec::new();
         }
         self.is_late = true;
@@ -188,11 +206,27 @@ impl Run {
                 self.note(now, format!("{stage} is being closed: {}", describe(&end)));
                 let reason = describe(&end);
                 self.closing = Some(Closing { stage, end });
-                // A submission that nobody has begun need not be begun.
-                self.pending.retain(|p| p.claim.is_some() || !matches!(p.action, Action::Submit(_)));
+                self.drop_unbegun_submissions();
                 let base = 1;
                 vec![Action::Close { stage, base, reason }]
             }
+        }
+    }
+
+    /// A submission that nobody has begun need not be begun; no job of it is waited for.
+    fn drop_unbegun_submissions(&mut self) {
+        let mut dropped = Vec::new();
+        self.pending.retain(|pending| match &pending.action {
+            Action::Submit(submit) if pending.claim.is_none() => {
+                dropped.push(submit.name.clone());
+                false
+            }
+            _ => true,
+        });
+        for name in dropped {
+            self.with_submission(&name, |record| {
+                record.not_submitted = Some("the stage was closed before it was begun".to_owned());
+            });
         }
     }
 
@@ -279,7 +313,10 @@ impl Run {
                     && let Some(current) = record.submissions.last_mut()
                 {
                     current.is_decided = false;
-                    if let Some(job) = &head.owner.job_id {
+                    // An earlier submission's job says nothing about this one's.
+                    if head.owner.submission == current.number
+                        && let Some(job) = &head.owner.job_id
+                    {
                         current.job_id.get_or_insert_with(|| job.clone());
                     }
                 }
@@ -361,6 +398,10 @@ impl Run {
             change(record);
         }
     }
+}
+
+fn superfluous(job_id: &str) -> Action {
+    Action::Terminate { job_id: job_id.to_owned(), reason: format!("{OURS} the run is over") }
 }
 
 /// An end in a few words, for close reasons and the history.

@@ -26,7 +26,10 @@ impl Run {
                 let stage = self.current_stage()?;
                 let current = self.stages.get(&stage)?.current()?;
                 let has_ended = current.job().is_some_and(|job| job.status.is_terminal());
-                (has_ended && !current.is_decided).then_some(Need::StageEnd(stage))
+                // Its head would not have it: the output is there, by somebody who came before.
+                let never_begins = current.job_id.is_none() && current.not_submitted.is_some();
+                let has_news = has_ended || never_begins;
+                (has_news && !current.is_decided).then_some(Need::StageEnd(stage))
             }
             Phase::Promoting | Phase::Closing => None,
             Phase::Final => (!self.is_reviewed).then_some(Need::Records),

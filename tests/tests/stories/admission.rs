@@ -37,7 +37,12 @@ fn unchanged_data_is_a_receipt_instead_of_a_run_and_force_runs_all_the_same() {
     week.tick(FRIDAY);
     week.to_the_end();
     let friday = week.run_of("20261127T0200Z");
-    insta::assert_snapshot!(week.tell(&friday), @"");
+    insta::assert_snapshot!(week.tell(&friday), @r"
+    02:00 asked for by submit-training/0000000a
+    02:00 dataset pinned: 1 objects, 5 bytes
+    02:00 skipped: data, spec and image are the same as in the last run that ended well
+    told skipped
+    ");
     assert_eq!(week.jobs().len(), jobs);
 
     let forced = week.run_of("20261127T0900Z-m0123456789abcdef");

@@ -14,8 +14,34 @@ fn a_tick_becomes_a_champion() {
     week.to_the_end();
 
     let run = week.run_of("20261123T0200Z");
-    insta::assert_snapshot!(week.tell(&run), @"");
-    insta::assert_snapshot!(week.job_list().join("\n"), @"");
+    insta::assert_snapshot!(week.tell(&run), @r"
+    02:00 asked for by submit-training/00000001
+    02:00 dataset pinned: 1 objects, 5 bytes
+    02:00 train-1 submitted as job job-0001
+    02:10 train-1 is RUNNING after 0 ended attempts
+    02:10 train-1 is SUCCEEDED after 1 ended attempts
+    02:10 train is complete
+    02:10 evaluate-1 submitted as job job-0002
+    02:20 evaluate-1 is RUNNING after 0 ended attempts
+    02:20 evaluate-1 is SUCCEEDED after 1 ended attempts
+    02:20 evaluate is complete
+    02:20 gate: `network` is promoted: there is no champion yet
+    02:20 recommend-1 submitted as job job-0003
+    03:00 recommend-1 is SUCCEEDED after 0 ended attempts
+    03:00 recommend is complete
+    03:00 gather-1 submitted as job job-0004
+    03:10 gather-1 is RUNNING after 0 ended attempts
+    03:10 gather-1 is SUCCEEDED after 1 ended attempts
+    03:10 gather is complete
+    03:10 succeeded
+    told succeeded
+    ");
+    insta::assert_snapshot!(week.job_list().join("\n"), @r"
+    train-1 Succeeded in trainspot-gpu-spot
+    evaluate-1 Succeeded in trainspot-post-processing
+    recommend-1 Succeeded in trainspot-post-processing
+    gather-1 Succeeded in trainspot-post-processing
+    ");
     let champion = week.champion().expect("there is a champion");
     assert_eq!(champion.run_id, run);
     let gathered = champion.recommendations.expect("with recommendations");
@@ -85,7 +111,15 @@ fn a_pipeline_with_only_a_train_stage_runs_true() {
     week.to_the_end();
 
     let run = week.run_of("20261123T0200Z");
-    insta::assert_snapshot!(week.tell(&run), @"");
+    insta::assert_snapshot!(week.tell(&run), @r"
+    02:00 asked for by submit-training/00000001
+    02:00 train-1 submitted as job job-0001
+    02:10 train-1 is RUNNING after 0 ended attempts
+    02:10 train-1 is SUCCEEDED after 1 ended attempts
+    02:10 train is complete
+    02:10 succeeded
+    told succeeded
+    ");
     let jobs = week.jobs();
     assert_eq!(jobs.len(), 1);
     assert_eq!(jobs[0].request.command, ["true"]);

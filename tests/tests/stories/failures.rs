@@ -24,7 +24,13 @@ fn reclaimed_until_the_attempts_are_used_up_moves_to_on_demand_with_a_notice() {
 
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.end_of(&run), "succeeded");
-    insta::assert_snapshot!(week.job_list().join("\n"), @"");
+    insta::assert_snapshot!(week.job_list().join("\n"), @r"
+    train-1 Failed in trainspot-gpu-spot
+    train-2 Succeeded in trainspot-gpu-on-demand
+    evaluate-1 Succeeded in trainspot-post-processing
+    recommend-1 Succeeded in trainspot-post-processing
+    gather-1 Succeeded in trainspot-post-processing
+    ");
     assert_eq!(week.told(), [format!("{run}/moved-train-2"), format!("{run}/succeeded")]);
     let ledger = week.ledger(&run).expect("a ledger");
     let last = &ledger.stages[&Stage::Train].submissions[1].records[0];
@@ -50,7 +56,17 @@ fn a_bug_stops_at_once_and_is_told() {
     let week = monday_with(Stage::Train, [Deed::Ends(AttemptEnd::exit(70))]);
 
     let run = week.run_of("20261123T0200Z");
-    insta::assert_snapshot!(week.tell(&run), @"");
+    insta::assert_snapshot!(week.tell(&run), @r"
+    02:00 asked for by submit-training/00000001
+    02:00 dataset pinned: 1 objects, 5 bytes
+    02:00 train-1 submitted as job job-0001
+    02:10 train-1 is RUNNING after 0 ended attempts
+    02:10 train-1 is FAILED after 1 ended attempts
+    02:10 train ended as bug (exit code 70): Stop
+    02:10 train is being closed: failed (bug): exit code 70
+    02:10 failed (bug): exit code 70
+    told failed
+    ");
     assert_eq!(week.jobs().len(), 1);
 }
 

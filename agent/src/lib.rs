@@ -44,6 +44,7 @@ mod restore;
 mod shipper;
 mod watch;
 mod work;
+mod workplace;
 
 pub mod bound;
 pub mod exit_code;

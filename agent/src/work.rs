@@ -1,14 +1,12 @@
 //! One attempt from its start to its exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use trainspot_edge::store::{Condition, StoreError};
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptOutcome;
-use trainspot_shared::job::JobDocument;
-use trainspot_shared::stage_head::Published;
 
 use crate::account::Account;
 use crate::assignment::Assignment;
@@ -17,59 +15,17 @@ use crate::ending::{Ending, Next, Stop, after_program};
 use crate::error::AgentError;
 use crate::exit_code;
 use crate::fetch;
-use crate::file_set::to_json;
 use crate::folder;
 use crate::heard::Heard;
 use crate::heartbeat::final_step;
 use crate::host::Host;
 use crate::patience::patiently;
 use crate::place::{self, Arrival, Seat};
-use crate::program::{Launch, Program};
-use crate::restore::restore;
+use crate::program::Program;
 use crate::settings::Settings;
 use crate::shipper::{Shipper, write_record};
 use crate::watch::{Watched, watch};
-
-/// The attempt's own folder and what lies in it.
-struct Folders {
-    own: PathBuf,
-    data: PathBuf,
-    input: PathBuf,
-    checkpoints: PathBuf,
-    output: PathBuf,
-    params: PathBuf,
-}
-
-impl Folders {
-    fn make(settings: &Settings, seat: &Seat, drawn: &str) -> Result<Self, AgentError> {
-        let root = std::path::absolute(&settings.work_dir)
-            .map_err(|source| AgentError::local("find", &settings.work_dir, source))?;
-        // A random part: on a laptop two attempts may share the root.
-        let own = root.join(format!(
-            "{}-{}-{}",
-            seat.worker.submission,
-            seat.worker.attempt,
-            drawn.get(..8).unwrap_or(drawn)
-        ));
-        let folders = Self {
-            data: own.join("data"),
-            input: own.join("input"),
-            checkpoints: own.join("checkpoints"),
-            output: own.join("output"),
-            params: own.join("params.json"),
-            own,
-        };
-        for path in [
-            &folders.data,
-            &folders.input,
-            &folders.checkpoints,
-            &folders.output,
-        ] {
-            folder::make(path)?;
-        }
-        Ok(folders)
-    }
-}
+use crate::workplace::Workplace;
 
 /// Works one attempt and answers the code to exit with. Everything it decides is in the log, and in
 /// the attempt's record as soon as the job document could be read.
@@ -109,7 +65,7 @@ pub async fn work<S: Store, W: World>(
         settings,
         seat: &seat,
         came_in: false,
-        folders: None,
+        workplace: None,
     };
 
     let ending = attempt.run(&mut account, program, host).await;
@@ -130,7 +86,7 @@ struct Attempt<'a, S, W> {
     seat: &'a Seat,
     /// Whether the heads let it in.
     came_in: bool,
-    folders: Option<Folders>,
+    workplace: Option<Workplace>,
 }
 
 impl<'a, S: Store, W: World> Attempt<'a, S, W> {
@@ -164,9 +120,15 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         };
         self.came_in = true;
         let record = account.running(world.now(), Vec::new());
-        let folders = Folders::make(settings, self.seat, &world.draw())?;
+        let workplace = Workplace::make(&settings.work_dir, self.seat, &world.draw())?;
         let prepared = {
-            let prepare = self.prepare(account.job().clone(), &folders, checkpoint.as_ref());
+            let prepare = workplace.fill(
+                (store, world),
+                settings.patience,
+                self.seat,
+                account.job().clone(),
+                checkpoint.as_ref(),
+            );
             let record = write_record(
                 store,
                 world,
@@ -181,9 +143,10 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             };
             account.heard.unless_told_to_go(host, world, both).await
         };
-        let launch = self.launch(account, &folders);
-        let (checkpoint_dir, output_dir) = (folders.checkpoints.clone(), folders.output.clone());
-        self.folders = Some(folders);
+        let launch = workplace.launch(account.job(), account.shard(), &settings.program);
+        let (checkpoint_dir, output_dir) =
+            (workplace.checkpoints.clone(), workplace.output.clone());
+        self.workplace = Some(workplace);
         match prepared {
             None => return Ok(Ending::preempted(false)),
             Some(restored) => account.resumed_from = restored?,
@@ -220,63 +183,6 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         program.sweep_up().await;
         account.read_failure(&output_dir);
         self.finish(account, watched?, &output_dir, host).await
-    }
-
-    /// Everything the program needs, on the local disk; the step it resumes from.
-    async fn prepare(
-        &self,
-        job: JobDocument,
-        folders: &Folders,
-        checkpoint: Option<&Published>,
-    ) -> Result<Option<u64>, AgentError> {
-        let (store, world, patience) = (self.store, self.world, self.settings.patience);
-        let bucket = self.seat.bucket.as_str();
-        std::fs::write(&folders.params, to_json(&job.params)?)
-            .map_err(|source| AgentError::local("write", &folders.params, source))?;
-        if let Some(dataset) = &job.dataset {
-            fetch::dataset(store, world, patience, bucket, dataset, &folders.data).await?;
-        }
-        for input in &job.inputs {
-            let from = (bucket, &job.run_id);
-            fetch::input(store, world, patience, from, input, &folders.input).await?;
-        }
-        restore(
-            store,
-            world,
-            patience,
-            self.seat,
-            checkpoint,
-            &folders.checkpoints,
-        )
-        .await
-    }
-
-    fn launch(&self, account: &Account, folders: &Folders) -> Launch {
-        let job = account.job();
-        let command = if self.settings.program.is_empty() {
-            &job.program
-        } else {
-            &self.settings.program
-        };
-        let path = |path: &PathBuf| path.display().to_string();
-        Launch {
-            command: command.clone(),
-            variables: vec![
-                ("TRAINSPOT_RUN_ID", job.run_id.to_string()),
-                ("TRAINSPOT_PIPELINE", job.run_id.pipeline().to_string()),
-                ("TRAINSPOT_STAGE", job.stage.to_string()),
-                // Outside a fan-out: the one share of one.
-                ("TRAINSPOT_SHARD", account.shard().unwrap_or(0).to_string()),
-                ("TRAINSPOT_SHARDS", job.shards.unwrap_or(1).to_string()),
-                ("TRAINSPOT_DATA_DIR", path(&folders.data)),
-                ("TRAINSPOT_INPUT_DIR", path(&folders.input)),
-                ("TRAINSPOT_CHECKPOINT_DIR", path(&folders.checkpoints)),
-                ("TRAINSPOT_OUTPUT_DIR", path(&folders.output)),
-                ("TRAINSPOT_PARAMS", path(&folders.params)),
-            ],
-            checkpoint_dir: folders.checkpoints.clone(),
-            output_dir: folders.output.clone(),
-        }
     }
 
     /// After the program's end.
@@ -377,8 +283,8 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             condition,
         );
         let written = account.heard.while_finishing(host, self.world, write).await;
-        if let Some(folders) = &self.folders
-            && let Err(error) = folder::remove(&folders.own)
+        if let Some(workplace) = &self.workplace
+            && let Err(error) = folder::remove(&workplace.own)
         {
             tracing::warn!("could not clean up: {}", error.sentence());
         }

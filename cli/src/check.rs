@@ -15,12 +15,20 @@ const DEFAULT_FOLDER: &str = "pipelines";
 
 /// Checks every file and says what each is; all of them are looked at before the first error counts.
 pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<()> {
-    let files = if files.is_empty() { specs_in(Path::new(DEFAULT_FOLDER))? } else { files.to_vec() };
+    let files = if files.is_empty() {
+        specs_in(Path::new(DEFAULT_FOLDER))?
+    } else {
+        files.to_vec()
+    };
     let mut lines = Vec::new();
     let mut wrong = Vec::new();
     for file in &files {
         match SpecFile::read(file) {
-            Ok(spec) => lines.push(format!("OK {}: {}", file.display(), summary(&spec.pipeline))),
+            Ok(spec) => lines.push(format!(
+                "OK {}: {}",
+                file.display(),
+                summary(&spec.pipeline)
+            )),
             Err(problem) => wrong.push(problem),
         }
     }
@@ -40,13 +48,19 @@ pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<()> {
 
 fn specs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|error| {
-        Problem::new(Exit::Configuration, format!("folder `{}` cannot be read: {error}", folder.display()))
-            .hint("run it where `pipelines/` is, or name the files")
+        Problem::new(
+            Exit::Configuration,
+            format!("folder `{}` cannot be read: {error}", folder.display()),
+        )
+        .hint("run it where `pipelines/` is, or name the files")
     })?;
     let mut specs = Vec::new();
     for entry in entries {
         let path = entry.context("read the folder of specs")?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             specs.push(path);
         }
     }
@@ -60,7 +74,10 @@ fn specs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// One line: name and stages.
 fn summary(pipeline: &Pipeline) -> String {
-    let stages: Vec<_> =
-        Stage::ALL.into_iter().filter(|stage| pipeline.stage(*stage).is_some()).map(Stage::as_str).collect();
+    let stages: Vec<_> = Stage::ALL
+        .into_iter()
+        .filter(|stage| pipeline.stage(*stage).is_some())
+        .map(Stage::as_str)
+        .collect();
     format!("pipeline `{}`, {}", pipeline.name, stages.join(" > "))
 }

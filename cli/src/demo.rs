@@ -58,7 +58,12 @@ pub(crate) async fn demo(arguments: &DemoArguments, port: u16) -> anyhow::Result
         settings.notice_lead = NOTICE_LEAD;
     })
     .await?;
-    let stage = Stage { local, store: Aws::from_environment("").await, narrator: Narrator::new(), files };
+    let stage = Stage {
+        local,
+        store: Aws::from_environment("").await,
+        narrator: Narrator::new(),
+        files,
+    };
     let outcome = tokio::select! {
         told = tell_all(&stage, &specs) => Ok(told),
         pressed = tokio::signal::ctrl_c() => {
@@ -66,7 +71,9 @@ pub(crate) async fn demo(arguments: &DemoArguments, port: u16) -> anyhow::Result
             Err(Problem::new(Exit::Interrupted, "stopped by Ctrl-C before all stories were told"))
         }
     };
-    let Stage { local, narrator, .. } = stage;
+    let Stage {
+        local, narrator, ..
+    } = stage;
     drop(narrator);
     let base = local.results_place().of("");
     local.cloud.stop().await;
@@ -84,9 +91,18 @@ impl Specs {
     fn parse() -> Result<Self, Problem> {
         let parse = |name: &str, text: &str| SpecFile::parse(Path::new(name), text.to_owned());
         Ok(Self {
-            recommender: parse("cli/demo/recommender.toml", include_str!("../demo/recommender.toml"))?,
-            same_tick: parse("cli/demo/demo-same-tick.toml", include_str!("../demo/demo-same-tick.toml"))?,
-            bug: parse("cli/demo/demo-bug.toml", include_str!("../demo/demo-bug.toml"))?,
+            recommender: parse(
+                "cli/demo/recommender.toml",
+                include_str!("../demo/recommender.toml"),
+            )?,
+            same_tick: parse(
+                "cli/demo/demo-same-tick.toml",
+                include_str!("../demo/demo-same-tick.toml"),
+            )?,
+            bug: parse(
+                "cli/demo/demo-bug.toml",
+                include_str!("../demo/demo-bug.toml"),
+            )?,
         })
     }
 }
@@ -94,12 +110,27 @@ impl Specs {
 async fn tell_all(stage: &Stage, specs: &Specs) -> Vec<Told> {
     let [first_tick, second_tick] = stage::last_two_ticks(jiff::Timestamp::now());
     let mut told = Vec::new();
-    stage.narrator.line("\n== 1. a Spot host is reclaimed in the middle of the training");
-    told.push(ended(reclaim::TITLE, reclaim::tell(stage, &specs.recommender, first_tick).await));
-    stage.narrator.line("\n== 2. one tick comes three times at once, and its job is submitted twice");
-    told.push(ended(same_tick::TITLE, same_tick::tell(stage, &specs.same_tick).await));
-    stage.narrator.line("\n== 3. a tick comes, and the data did not change");
-    told.push(ended(unchanged::TITLE, unchanged::tell(stage, &specs.recommender, second_tick).await));
+    stage
+        .narrator
+        .line("\n== 1. a Spot host is reclaimed in the middle of the training");
+    told.push(ended(
+        reclaim::TITLE,
+        reclaim::tell(stage, &specs.recommender, first_tick).await,
+    ));
+    stage
+        .narrator
+        .line("\n== 2. one tick comes three times at once, and its job is submitted twice");
+    told.push(ended(
+        same_tick::TITLE,
+        same_tick::tell(stage, &specs.same_tick).await,
+    ));
+    stage
+        .narrator
+        .line("\n== 3. a tick comes, and the data did not change");
+    told.push(ended(
+        unchanged::TITLE,
+        unchanged::tell(stage, &specs.recommender, second_tick).await,
+    ));
     stage.narrator.line("\n== 4. the trainer has a bug");
     told.push(ended(bug::TITLE, bug::tell(stage, &specs.bug).await));
     told
@@ -108,11 +139,26 @@ async fn tell_all(stage: &Stage, specs: &Specs) -> Vec<Told> {
 /// A story that broke off is one with a failed check.
 fn ended(title: &'static str, outcome: Result<(String, String, Checks), Problem>) -> Told {
     match outcome {
-        Ok((happened, place, checks)) => Told { title, happened, place, checks },
+        Ok((happened, place, checks)) => Told {
+            title,
+            happened,
+            place,
+            checks,
+        },
         Err(problem) => {
             let mut checks = Checks::default();
-            checks.holds("the story comes to its end", "an end", &problem.sentence, false);
-            Told { title, happened: "broke off".to_owned(), place: String::new(), checks }
+            checks.holds(
+                "the story comes to its end",
+                "an end",
+                &problem.sentence,
+                false,
+            );
+            Told {
+                title,
+                happened: "broke off".to_owned(),
+                place: String::new(),
+                checks,
+            }
         }
     }
 }
@@ -127,17 +173,35 @@ fn verdict(told: &[Told], base: &str) -> anyhow::Result<()> {
             0 => format!("OK, {n_all} checks"),
             _ => format!("FAILED, {n_failed} of {n_all} checks"),
         };
-        table.add_row(vec![n.to_string(), story.title.to_owned(), story.happened.clone(), verdict, story.place.clone()]);
+        table.add_row(vec![
+            n.to_string(),
+            story.title.to_owned(),
+            story.happened.clone(),
+            verdict,
+            story.place.clone(),
+        ]);
     }
     let mut text = format!("{table}\nwhere: under {base}");
     for story in told {
-        text.push_str(&format!("\n\n{}\n{}", story.title, story.checks.render().trim_end()));
+        text.push_str(&format!(
+            "\n\n{}\n{}",
+            story.title,
+            story.checks.render().trim_end()
+        ));
     }
     output::print(&text)?;
-    let failed: Vec<_> = told.iter().flat_map(|story| story.checks.failed()).collect();
-    let Some(first) = failed.first() else { return Ok(()) };
+    let failed: Vec<_> = told
+        .iter()
+        .flat_map(|story| story.checks.failed())
+        .collect();
+    let Some(first) = failed.first() else {
+        return Ok(());
+    };
     let n_all: usize = told.iter().map(|story| story.checks.all().len()).sum();
-    let sentence = format!("{} of {n_all} checks failed; the first: {first}", failed.len());
+    let sentence = format!(
+        "{} of {n_all} checks failed; the first: {first}",
+        failed.len()
+    );
     Err(Problem::new(Exit::EndedBadly, sentence).into())
 }
 
@@ -149,16 +213,23 @@ mod tests {
     fn the_demos_specs_parse() {
         let specs = Specs::parse().expect("the specs that are built in parse");
 
-        let names = [&specs.recommender, &specs.same_tick, &specs.bug].map(|spec| spec.pipeline.name.to_string());
+        let names = [&specs.recommender, &specs.same_tick, &specs.bug]
+            .map(|spec| spec.pipeline.name.to_string());
         assert_eq!(names, ["recommender", "demo-same-tick", "demo-bug"]);
     }
 
     #[test]
     fn a_story_that_broke_off_fails_the_demo() {
-        let told = ended("a story", Err(Problem::new(Exit::EndedBadly, "no end in sight")));
+        let told = ended(
+            "a story",
+            Err(Problem::new(Exit::EndedBadly, "no end in sight")),
+        );
 
         let error = verdict(&[told], "buckets/results/").expect_err("a failed check");
 
-        assert!(error.to_string().contains("seen: no end in sight"), "{error}");
+        assert!(
+            error.to_string().contains("seen: no end in sight"),
+            "{error}"
+        );
     }
 }

@@ -15,9 +15,15 @@ const AT_ONCE: usize = 8;
 const STATE: &str = "state/";
 
 /// All pipelines that ever had a run or a push.
-pub(crate) async fn pipelines(store: &impl Store, bucket: &str) -> Result<Vec<PipelineName>, Problem> {
+pub(crate) async fn pipelines(
+    store: &impl Store,
+    bucket: &str,
+) -> Result<Vec<PipelineName>, Problem> {
     let folders = store.list_folders(bucket, STATE).await?;
-    Ok(folders.iter().filter_map(|folder| folder.trim_end_matches('/').parse().ok()).collect())
+    Ok(folders
+        .iter()
+        .filter_map(|folder| folder.trim_end_matches('/').parse().ok())
+        .collect())
 }
 
 /// The runs of some pipelines, newest tick first.
@@ -28,37 +34,64 @@ pub(crate) async fn run_ids(
 ) -> Result<Vec<RunId>, Problem> {
     let mut all: Vec<RunId> = Vec::new();
     for pipeline in pipelines {
-        let folders = store.list_folders(bucket, &layout::runs_prefix(pipeline)).await?;
-        all.extend(folders.iter().filter_map(|folder| folder.trim_end_matches('/').parse().ok()));
+        let folders = store
+            .list_folders(bucket, &layout::runs_prefix(pipeline))
+            .await?;
+        all.extend(
+            folders
+                .iter()
+                .filter_map(|folder| folder.trim_end_matches('/').parse().ok()),
+        );
     }
     all.sort_by(|a, b| b.tick().cmp(&a.tick()).then_with(|| b.cmp(a)));
     Ok(all)
 }
 
 /// The pipeline of that name, or which there are.
-pub(crate) async fn pipeline(store: &impl Store, bucket: &str, wanted: &str) -> Result<PipelineName, Problem> {
+pub(crate) async fn pipeline(
+    store: &impl Store,
+    bucket: &str,
+    wanted: &str,
+) -> Result<PipelineName, Problem> {
     let known = pipelines(store, bucket).await?;
     if let Some(name) = known.iter().find(|name| name.as_str() == wanted) {
         return Ok(name.clone());
     }
-    let unknown = Problem::new(Exit::Configuration, format!("there is no pipeline `{wanted}`"));
+    let unknown = Problem::new(
+        Exit::Configuration,
+        format!("there is no pipeline `{wanted}`"),
+    );
     Err(if known.is_empty() {
         unknown.hint("no pipeline was pushed yet: `trainspot push pipelines/recommender.toml`")
     } else {
-        unknown.hint(format!("there is {}", nearest(wanted, known.iter().map(PipelineName::as_str))))
+        unknown.hint(format!(
+            "there is {}",
+            nearest(wanted, known.iter().map(PipelineName::as_str))
+        ))
     })
 }
 
 /// One ledger.
-pub(crate) async fn ledger(store: &impl Store, bucket: &str, id: &RunId) -> Result<Option<Run>, Problem> {
-    Ok(cas::read::<Run>(store, bucket, &layout::ledger(id)).await?.map(|read| read.document))
+pub(crate) async fn ledger(
+    store: &impl Store,
+    bucket: &str,
+    id: &RunId,
+) -> Result<Option<Run>, Problem> {
+    Ok(cas::read::<Run>(store, bucket, &layout::ledger(id))
+        .await?
+        .map(|read| read.document))
 }
 
 /// The ledgers of `ids`, in their order; a folder without one is a run that is just being made.
-pub(crate) async fn ledgers(store: &impl Store, bucket: &str, ids: &[RunId]) -> Result<Vec<Run>, Problem> {
+pub(crate) async fn ledgers(
+    store: &impl Store,
+    bucket: &str,
+    ids: &[RunId],
+) -> Result<Vec<Run>, Problem> {
     let mut all = Vec::new();
     for some in ids.chunks(AT_ONCE) {
-        let read = futures::future::try_join_all(some.iter().map(|id| ledger(store, bucket, id))).await?;
+        let read =
+            futures::future::try_join_all(some.iter().map(|id| ledger(store, bucket, id))).await?;
         all.extend(read.into_iter().flatten());
     }
     Ok(all)
@@ -77,5 +110,8 @@ pub(crate) async fn find(store: &impl Store, bucket: &str, wanted: &str) -> Resu
         return Err(unknown.hint("there is no run at all yet"));
     }
     let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-    Err(unknown.hint(format!("there is {}", nearest(wanted, names.iter().map(String::as_str)))))
+    Err(unknown.hint(format!(
+        "there is {}",
+        nearest(wanted, names.iter().map(String::as_str))
+    )))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod cloud;
 pub(crate) mod data;
+pub(crate) mod folder_lock;
 pub(crate) mod follow;
 pub(crate) mod narrator;
 pub(crate) mod run;

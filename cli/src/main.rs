@@ -26,8 +26,13 @@ use crate::command_line::{Command, CommandLine, LocalCommand};
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     // What the libraries have to say is for those who ask; the commands speak for themselves.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,trainspot=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("error,trainspot=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
     match work(line.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => problem::report(&error),
@@ -46,9 +51,12 @@ fn work(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Check { files } => check::check(&files),
             Command::Push { file, bucket } => push::push(&file, bucket.bucket).await,
-            Command::Runs { pipeline, limit, json, bucket } => {
-                runs::runs(pipeline, bucket.bucket, limit, json).await
-            }
+            Command::Runs {
+                pipeline,
+                limit,
+                json,
+                bucket,
+            } => runs::runs(pipeline, bucket.bucket, limit, json).await,
             Command::Show { run, json, bucket } => show::show(&run, bucket.bucket, json).await,
             Command::Local(LocalCommand::Serve { folder, parts, .. }) => {
                 local::serve::serve(&parts, &folder, port).await

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
 
 /// A pipe has no width of its own; a log that is read in a browser has about this one.
-const PIPE_WIDTH: u16 = 140;
+const PIPE_WIDTH: u16 = 158;
 
 /// Writes a result. A reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
@@ -38,7 +38,11 @@ pub(crate) fn table(header: &[&str]) -> Table {
 
 /// Seconds as people say them: `45s`, `12m 05s`, `3h 07m`.
 pub(crate) fn length(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of runs, cut off at 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "lengths of runs, cut off at 0"
+    )]
     let whole = seconds.round().max(0.0) as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {
         (0, 0, seconds) => format!("{seconds}s"),
@@ -53,7 +57,10 @@ mod tests {
 
     #[test]
     fn lengths_are_shown_as_people_say_them() {
-        let shown: Vec<_> = [0.4, 59.6, 725.0, 11_220.0].into_iter().map(length).collect();
+        let shown: Vec<_> = [0.4, 59.6, 725.0, 11_220.0]
+            .into_iter()
+            .map(length)
+            .collect();
 
         assert_eq!(shown, ["0s", "1m 00s", "12m 05s", "3h 07m"]);
     }

@@ -84,7 +84,10 @@ fn schema(footer: &mut Compact<'_>) -> Option<Vec<Element>> {
 
 /// `SchemaElement`: field 4 is its name, field 5 the number of its children.
 fn element(footer: &mut Compact<'_>) -> Option<Element> {
-    let mut element = Element { name: String::new(), n_children: 0 };
+    let mut element = Element {
+        name: String::new(),
+        n_children: 0,
+    };
     let mut field = 0;
     while let Some(kind) = footer.field(&mut field)? {
         match (field, kind) {
@@ -146,7 +149,10 @@ impl<'b> Compact<'b> {
     }
 
     /// The kind of the next field, whose id goes into `id`; `Some(None)` at the structure's end.
-    #[expect(clippy::option_option, reason = "damaged, at its end, or a field: three different things")]
+    #[expect(
+        clippy::option_option,
+        reason = "damaged, at its end, or a field: three different things"
+    )]
     fn field(&mut self, id: &mut i64) -> Option<Option<u8>> {
         let head = self.byte()?;
         if head == 0 {
@@ -181,7 +187,11 @@ impl<'b> Compact<'b> {
                 let (n, kind) = self.list()?;
                 for _ in 0..n {
                     // In a list a boolean takes a byte; as a field it is in the field's head.
-                    if BOOLEANS.contains(&kind) { drop(self.byte()?) } else { self.skip(kind, deeper)? }
+                    if BOOLEANS.contains(&kind) {
+                        drop(self.byte()?)
+                    } else {
+                        self.skip(kind, deeper)?
+                    }
                 }
             }
             STRUCT => {
@@ -254,7 +264,9 @@ mod tests {
         let mut state = 7_u64;
         for _ in 0..2000 {
             let bytes: Vec<u8> = std::iter::repeat_with(|| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 state.to_be_bytes()[0]
             })
             .take(64)

@@ -43,7 +43,11 @@ pub(crate) struct Problem {
 impl Problem {
     /// Without a hint.
     pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
-        Self { exit, sentence: sentence.into(), hint: None }
+        Self {
+            exit,
+            sentence: sentence.into(),
+            hint: None,
+        }
     }
 
     /// With the next step.
@@ -82,7 +86,9 @@ impl From<CasError> for Problem {
     fn from(error: CasError) -> Self {
         match error {
             CasError::Store(error) => error.into(),
-            CasError::Contended { .. } => Self::new(Exit::InUse, error.to_string()).hint("try again in a minute"),
+            CasError::Contended { .. } => {
+                Self::new(Exit::InUse, error.to_string()).hint("try again in a minute")
+            }
         }
     }
 }
@@ -93,12 +99,19 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string().lines().next().unwrap_or("no reason given").to_owned()
+    cause
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or("no reason given")
+        .to_owned()
 }
 
 /// Prints what went wrong, in at most five lines, and says what to exit with.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
+    let problem = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Problem>());
     eprintln!("error: {error:#}");
     if let Some(hint) = problem.and_then(|problem| problem.hint.as_ref()) {
         eprintln!("hint: {hint}");

@@ -30,7 +30,9 @@ pub(crate) async fn push(file: &Path, bucket: Option<String>) -> anyhow::Result<
     let place = format!("s3://{}/{}", results.bucket, layout::pipeline_spec(name));
     let what = match pushed {
         Pushed { is_first: true, .. } => "pushed for the first time; ticks count from now on",
-        Pushed { is_changed: true, .. } => "pushed; the next run uses it",
+        Pushed {
+            is_changed: true, ..
+        } => "pushed; the next run uses it",
         _ => "unchanged",
     };
     output::print(&format!("pipeline `{name}`: {what}\n  {place}"))
@@ -57,9 +59,19 @@ pub(crate) async fn write(
     let before = store.get(bucket, &spec_key).await?;
     let is_changed = before.is_none_or(|there| there.body != spec.text.as_bytes());
     if is_changed {
-        store.put(bucket, &spec_key, spec.text.clone().into_bytes(), Condition::Always).await?;
+        store
+            .put(
+                bucket,
+                &spec_key,
+                spec.text.clone().into_bytes(),
+                Condition::Always,
+            )
+            .await?;
     }
-    Ok(Pushed { is_first, is_changed })
+    Ok(Pushed {
+        is_first,
+        is_changed,
+    })
 }
 
 #[cfg(test)]
@@ -72,7 +84,8 @@ mod tests {
     const BUCKET: &str = "results";
 
     fn spec(priority: u32) -> SpecFile {
-        let text = format!("name = \"nightly\"\npriority = {priority}\n[train]\nprogram = [\"true\"]\n");
+        let text =
+            format!("name = \"nightly\"\npriority = {priority}\n[train]\nprogram = [\"true\"]\n");
         SpecFile::parse(Path::new("nightly.toml"), text).expect("a spec that parses")
     }
 
@@ -81,14 +94,47 @@ mod tests {
         let store = MemoryStore::new(jiff::Timestamp::now);
         let head_key = layout::pipeline_head(&spec(1).pipeline.name);
 
-        let first = write(&store, &RealWorld, BUCKET, &spec(1)).await.expect("the store answers");
-        let head = store.get(BUCKET, &head_key).await.expect("the store answers");
-        let again = write(&store, &RealWorld, BUCKET, &spec(1)).await.expect("the store answers");
-        let changed = write(&store, &RealWorld, BUCKET, &spec(2)).await.expect("the store answers");
+        let first = write(&store, &RealWorld, BUCKET, &spec(1))
+            .await
+            .expect("the store answers");
+        let head = store
+            .get(BUCKET, &head_key)
+            .await
+            .expect("the store answers");
+        let again = write(&store, &RealWorld, BUCKET, &spec(1))
+            .await
+            .expect("the store answers");
+        let changed = write(&store, &RealWorld, BUCKET, &spec(2))
+            .await
+            .expect("the store answers");
 
-        assert_eq!(first, Pushed { is_first: true, is_changed: true });
-        assert_eq!(again, Pushed { is_first: false, is_changed: false });
-        assert_eq!(changed, Pushed { is_first: false, is_changed: true });
-        assert_eq!(store.get(BUCKET, &head_key).await.expect("the store answers"), head);
+        assert_eq!(
+            first,
+            Pushed {
+                is_first: true,
+                is_changed: true
+            }
+        );
+        assert_eq!(
+            again,
+            Pushed {
+                is_first: false,
+                is_changed: false
+            }
+        );
+        assert_eq!(
+            changed,
+            Pushed {
+                is_first: false,
+                is_changed: true
+            }
+        );
+        assert_eq!(
+            store
+                .get(BUCKET, &head_key)
+                .await
+                .expect("the store answers"),
+            head
+        );
     }
 }

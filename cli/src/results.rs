@@ -23,6 +23,9 @@ impl Results {
             Problem::new(Exit::Configuration, "nobody says which the results bucket is")
                 .hint(format!("give --bucket or {BUCKET_VARIABLE}; `trainspot local serve` prints it for a local cloud"))
         })?;
-        Ok(Self { store: Aws::from_environment("").await, bucket })
+        Ok(Self {
+            store: Aws::from_environment("").await,
+            bucket,
+        })
     }
 }

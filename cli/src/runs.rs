@@ -36,7 +36,11 @@ pub(crate) async fn runs(
     let mut ids = ledgers::run_ids(store, bucket, &pipelines).await?;
     let n_more = ids.len().saturating_sub(limit);
     ids.truncate(limit);
-    let rows: Vec<Row> = ledgers::ledgers(store, bucket, &ids).await?.iter().map(row).collect();
+    let rows: Vec<Row> = ledgers::ledgers(store, bucket, &ids)
+        .await?
+        .iter()
+        .map(row)
+        .collect();
     if as_json {
         return output::print_json(&rows);
     }
@@ -70,7 +74,11 @@ pub(crate) fn state(run: &Run) -> String {
         return end.as_str().to_owned();
     }
     let phase = serde_json::to_value(run.phase).ok();
-    phase.as_ref().and_then(serde_json::Value::as_str).unwrap_or("live").to_owned()
+    phase
+        .as_ref()
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("live")
+        .to_owned()
 }
 
 fn render(rows: &[Row], n_more: usize) -> String {
@@ -78,7 +86,13 @@ fn render(rows: &[Row], n_more: usize) -> String {
     for row in rows {
         let deadline = row.deadline.map_or_else(
             || "none".to_owned(),
-            |at| format!("{}{}", at.strftime("%Y-%m-%d %H:%MZ"), if row.is_late { " (late)" } else { "" }),
+            |at| {
+                format!(
+                    "{}{}",
+                    at.strftime("%Y-%m-%d %H:%MZ"),
+                    if row.is_late { " (late)" } else { "" }
+                )
+            },
         );
         table.add_row(vec![
             row.run_id.to_string(),
@@ -90,6 +104,10 @@ fn render(rows: &[Row], n_more: usize) -> String {
             deadline,
         ]);
     }
-    let more = if n_more > 0 { format!("\n{n_more} older runs: --limit shows more") } else { String::new() };
+    let more = if n_more > 0 {
+        format!("\n{n_more} older runs: --limit shows more")
+    } else {
+        String::new()
+    };
     format!("{table}{more}")
 }

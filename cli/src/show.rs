@@ -52,19 +52,38 @@ pub(crate) fn render(run: &Run, place: &Where) -> String {
         history(run),
         places(run, place),
     ];
-    sections.into_iter().flatten().map(|section| section.trim_end().to_owned()).collect::<Vec<_>>().join("\n\n")
+    sections
+        .into_iter()
+        .flatten()
+        .map(|section| section.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// What a run came to and where its files lie, without its history.
 pub(crate) fn summary(run: &Run, place: &Where) -> String {
-    let sections = [heading(run), attempts::render(run), gate(run), places(run, place)];
-    sections.into_iter().flatten().map(|section| section.trim_end().to_owned()).collect::<Vec<_>>().join("\n\n")
+    let sections = [
+        heading(run),
+        attempts::render(run),
+        gate(run),
+        places(run, place),
+    ];
+    sections
+        .into_iter()
+        .flatten()
+        .map(|section| section.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 fn heading(run: &Run) -> Option<String> {
     let mut text = format!("run {}: {}\n", run.id, state(run));
     let why = match &run.end {
-        Some(End::Failed { stage, class, evidence }) => {
+        Some(End::Failed {
+            stage,
+            class,
+            evidence,
+        }) => {
             let stage = stage.map_or(String::new(), |stage| format!("{stage}: "));
             Some(format!(
                 "  why: {stage}{} ({evidence})\n  next: {}",
@@ -72,25 +91,42 @@ fn heading(run: &Run) -> Option<String> {
                 trainspot_shared::failure::next_step(*class)
             ))
         }
-        Some(End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because }) => {
-            Some(format!("  why: {because}"))
-        }
+        Some(
+            End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because },
+        ) => Some(format!("  why: {because}")),
         _ => None,
     };
     if let Some(why) = why {
         writeln!(text, "{why}").ok()?;
     }
-    writeln!(text, "  asked for by: {}, {}", run.created_by, run.created_at.strftime("%Y-%m-%d %H:%M:%SZ")).ok()?;
+    writeln!(
+        text,
+        "  asked for by: {}, {}",
+        run.created_by,
+        run.created_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    )
+    .ok()?;
     if let Some(ended_at) = run.ended_at {
         let took = ended_at.duration_since(run.created_at).as_secs_f64();
         writeln!(text, "  took: {}", output::length(took)).ok()?;
     }
     if let Some(deadline) = run.deadline {
         let late = run.is_late || run.ended_at.is_some_and(|at| at > deadline);
-        writeln!(text, "  deadline: {}{}", deadline.strftime("%Y-%m-%d %H:%MZ"), if late { ", late" } else { "" }).ok()?;
+        writeln!(
+            text,
+            "  deadline: {}{}",
+            deadline.strftime("%Y-%m-%d %H:%MZ"),
+            if late { ", late" } else { "" }
+        )
+        .ok()?;
     }
     if let Some(dataset) = &run.dataset {
-        writeln!(text, "  data: {} objects, {} bytes", dataset.objects, dataset.size_bytes).ok()?;
+        writeln!(
+            text,
+            "  data: {} objects, {} bytes",
+            dataset.objects, dataset.size_bytes
+        )
+        .ok()?;
     }
     if !run.records().is_empty() {
         let totals = run.totals();
@@ -110,11 +146,23 @@ fn heading(run: &Run) -> Option<String> {
 
 fn gate(run: &Run) -> Option<String> {
     let gate = run.gate.as_ref()?;
-    let verdict = if gate.is_better { "takes the champion's place" } else { "does not take the champion's place" };
-    let mut text = format!("gate: `{}` ({:.4}) {verdict}: {}\n", gate.candidate, gate.score, gate.because);
+    let verdict = if gate.is_better {
+        "takes the champion's place"
+    } else {
+        "does not take the champion's place"
+    };
+    let mut text = format!(
+        "gate: `{}` ({:.4}) {verdict}: {}\n",
+        gate.candidate, gate.score, gate.because
+    );
     for check in &gate.checks {
         let mark = if check.passed { "holds" } else { "fails" };
-        writeln!(text, "  {mark}: {} ({:.4} against {:.4})", check.name, check.value, check.bound).ok()?;
+        writeln!(
+            text,
+            "  {mark}: {} ({:.4} against {:.4})",
+            check.name, check.value, check.bound
+        )
+        .ok()?;
     }
     Some(text)
 }
@@ -127,9 +175,20 @@ fn pending(run: &Run) -> Option<String> {
     for pending in &run.pending {
         let who = pending.claim.as_ref().map_or_else(
             || "nobody holds it".to_owned(),
-            |claim| format!("held by {} until {}", claim.by, claim.expires_at.strftime("%H:%M:%SZ")),
+            |claim| {
+                format!(
+                    "held by {} until {}",
+                    claim.by,
+                    claim.expires_at.strftime("%H:%M:%SZ")
+                )
+            },
         );
-        writeln!(text, "  {} (tried {} times, {who})", pending.id, pending.tries).ok()?;
+        writeln!(
+            text,
+            "  {} (tried {} times, {who})",
+            pending.id, pending.tries
+        )
+        .ok()?;
     }
     Some(text)
 }
@@ -146,14 +205,25 @@ fn places(run: &Run, place: &Where) -> Option<String> {
     let mut text = "where:\n".to_owned();
     writeln!(text, "  ledger: {}", place.of(&layout::ledger(&run.id))).ok()?;
     for stage in Stage::ALL {
-        let Some(output) = run.stages.get(&stage).and_then(|record| record.output.as_ref()) else { continue };
+        let Some(output) = run
+            .stages
+            .get(&stage)
+            .and_then(|record| record.output.as_ref())
+        else {
+            continue;
+        };
         writeln!(text, "  {stage}: {}", place.of(&output.prefix)).ok()?;
     }
     if is_reported(run) {
         writeln!(text, "  report: {}", place.of(&layout::report(&run.id))).ok()?;
     }
     if is_promoted(run) {
-        writeln!(text, "  champion: {}", place.of(&layout::champion(run.id.pipeline()))).ok()?;
+        writeln!(
+            text,
+            "  champion: {}",
+            place.of(&layout::champion(run.id.pipeline()))
+        )
+        .ok()?;
     }
     Some(text)
 }
@@ -166,4 +236,3 @@ fn is_reported(run: &Run) -> bool {
 fn is_promoted(run: &Run) -> bool {
     matches!(run.end, Some(End::Succeeded)) && run.gate.is_some()
 }
-

@@ -18,12 +18,15 @@ pub(crate) struct SpecFile {
 }
 
 impl SpecFile {
-    /// Reads and checks a spec. The file's name must be the pipeline's: people look for it there.
+    /// Reads and checks a spec.
     pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Problem::new(Exit::Configuration, format!("spec `{shown}` cannot be read: {error}"))
-                .hint("a spec is a TOML file such as pipelines/recommender.toml")
+            Problem::new(
+                Exit::Configuration,
+                format!("spec `{shown}` cannot be read: {error}"),
+            )
+            .hint("a spec is a TOML file such as pipelines/recommender.toml")
         })?;
         Self::parse(path, text)
     }
@@ -31,8 +34,15 @@ impl SpecFile {
     /// Checks a spec that is at hand.
     pub(crate) fn parse(path: &Path, text: String) -> Result<Self, Problem> {
         let pipeline = Pipeline::parse(&text).map_err(|error| {
-            Problem::new(Exit::Configuration, format!("{}:{}: {}", path.display(), error.line, error.problem))
+            Problem::new(
+                Exit::Configuration,
+                format!("{}:{}: {}", path.display(), error.line, error.problem),
+            )
         })?;
-        Ok(Self { path: path.to_owned(), text, pipeline })
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+            pipeline,
+        })
     }
 }

@@ -12,7 +12,8 @@ use std::time::SystemTime;
 use trainspot_localcloud::{Image, LocalCloud, Settings};
 
 const LINES_MAX: usize = 5;
-const SPEC: &str = "name = \"nightly\"\n[data]\nprefix = \"clicks/\"\n[train]\nprogram = [\"true\"]\n";
+const SPEC: &str =
+    "name = \"nightly\"\n[data]\nprefix = \"clicks/\"\n[train]\nprogram = [\"true\"]\n";
 
 /// A temporary folder with a spec, a dataset and binaries that are never run.
 struct Place(tempfile::TempDir);
@@ -22,7 +23,10 @@ impl Place {
         let place = Self(tempfile::tempdir().expect("a temporary folder can be made"));
         place.write("nightly.toml", SPEC.as_bytes());
         place.write("binaries/trainspot-agent", b"never run");
-        place.write("data/clicks.parquet", &parquet(&["user_id", "item_id", "timestamp"]));
+        place.write(
+            "data/clicks.parquet",
+            &parquet(&["user_id", "item_id", "timestamp"]),
+        );
         place
     }
 
@@ -40,22 +44,39 @@ impl Place {
     fn local_run(&self, arguments: &[&str]) -> Command {
         let mut command = self.trainspot(&["local", "run", "nightly.toml", "--folder", "folder"]);
         let template = template();
-        command.args(["--template", template.to_str().expect("a readable path"), "--binaries", "binaries"]);
+        command.args([
+            "--template",
+            template.to_str().expect("a readable path"),
+            "--binaries",
+            "binaries",
+        ]);
         command.args(arguments);
         command
     }
 
     fn trainspot(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trainspot"));
-        command.current_dir(self.0.path()).args(arguments).env_clear();
+        command
+            .current_dir(self.0.path())
+            .args(arguments)
+            .env_clear();
         command
     }
 
     async fn cloud(&self) -> LocalCloud {
-        let mut settings =
-            Settings::new(template(), self.path("folder"), self.path("binaries"), Image::default());
-        settings.parameters.insert("ImageUri".to_owned(), format!("i@sha256:{}", "0".repeat(64)));
-        LocalCloud::start(settings).await.expect("a free folder and port")
+        let mut settings = Settings::new(
+            template(),
+            self.path("folder"),
+            self.path("binaries"),
+            Image::default(),
+        );
+        settings.parameters.insert(
+            "ImageUri".to_owned(),
+            format!("i@sha256:{}", "0".repeat(64)),
+        );
+        LocalCloud::start(settings)
+            .await
+            .expect("a free folder and port")
     }
 
     /// Every file below `folder`, with its bytes and the time of its last change.
@@ -63,15 +84,23 @@ impl Place {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.path("folder")];
         while let Some(folder) = folders.pop() {
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            let Ok(entries) = std::fs::read_dir(&folder) else {
+                continue;
+            };
             for entry in entries {
                 let path = entry.expect("a readable folder").path();
                 if path.is_dir() {
                     folders.push(path);
                     continue;
                 }
-                let changed = path.metadata().and_then(|seen| seen.modified()).expect("a readable file");
-                files.insert(path.clone(), (std::fs::read(path).expect("a readable file"), changed));
+                let changed = path
+                    .metadata()
+                    .and_then(|seen| seen.modified())
+                    .expect("a readable file");
+                files.insert(
+                    path.clone(),
+                    (std::fs::read(path).expect("a readable file"), changed),
+                );
             }
         }
         files
@@ -98,7 +127,9 @@ fn parquet(columns: &[&str]) -> Vec<u8> {
     element("schema", n);
     columns.iter().for_each(|name| element(name, 0));
     footer.push(0);
-    let length = u32::try_from(footer.len()).expect("a short footer").to_le_bytes();
+    let length = u32::try_from(footer.len())
+        .expect("a short footer")
+        .to_le_bytes();
     [b"PAR1".as_slice(), &footer, &length, b"PAR1"].concat()
 }
 
@@ -109,7 +140,11 @@ fn refuses(name: &str, exit: i32, place: &Place, mut command: Command) {
     let told = String::from_utf8(output.stderr).expect("text");
     let told = told.replace(&place.0.path().display().to_string(), "<place>");
     assert_eq!(output.status.code(), Some(exit), "{told}");
-    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.stdout.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     assert!(told.lines().count() <= LINES_MAX, "{told}");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -125,7 +160,12 @@ fn a_typo_in_a_spec_is_told_with_line_and_suggestion_and_touches_nothing() {
     place.write("nightly.toml", SPEC.replace("program", "progam").as_bytes());
 
     refuses("spec-typo", 64, &place, place.local_run(&[]));
-    refuses("spec-typo", 64, &place, place.trainspot(&["check", "nightly.toml"]));
+    refuses(
+        "spec-typo",
+        64,
+        &place,
+        place.trainspot(&["check", "nightly.toml"]),
+    );
 
     assert!(!place.path("folder").exists());
 }
@@ -133,9 +173,17 @@ fn a_typo_in_a_spec_is_told_with_line_and_suggestion_and_touches_nothing() {
 #[test]
 fn a_dataset_without_a_column_is_refused_before_anything_is_put() {
     let place = Place::new();
-    place.write("data/clicks.parquet", &parquet(&["user_id", "item", "timestamp"]));
+    place.write(
+        "data/clicks.parquet",
+        &parquet(&["user_id", "item", "timestamp"]),
+    );
 
-    refuses("dataset-without-a-column", 65, &place, place.local_run(&["--data", "data"]));
+    refuses(
+        "dataset-without-a-column",
+        65,
+        &place,
+        place.local_run(&["--data", "data"]),
+    );
 
     assert!(!place.path("folder").exists());
 }
@@ -144,9 +192,17 @@ fn a_dataset_without_a_column_is_refused_before_anything_is_put() {
 fn a_dataset_that_was_cut_off_is_refused_before_anything_is_put() {
     let place = Place::new();
     let whole = parquet(&["user_id", "item_id", "timestamp"]);
-    place.write("data/clicks.parquet", whole.get(..whole.len() - 6).expect("longer than its tail"));
+    place.write(
+        "data/clicks.parquet",
+        whole.get(..whole.len() - 6).expect("longer than its tail"),
+    );
 
-    refuses("dataset-cut-off", 65, &place, place.local_run(&["--data", "data"]));
+    refuses(
+        "dataset-cut-off",
+        65,
+        &place,
+        place.local_run(&["--data", "data"]),
+    );
 
     assert!(!place.path("folder").exists());
 }
@@ -168,7 +224,12 @@ async fn a_folder_in_use_is_refused_and_left_as_it_was() {
     let before = place.folder();
     assert!(!before.is_empty());
 
-    refuses("folder-in-use", 75, &place, place.local_run(&["--data", "data"]));
+    refuses(
+        "folder-in-use",
+        75,
+        &place,
+        place.local_run(&["--data", "data"]),
+    );
 
     assert_eq!(place.folder(), before);
     cloud.stop().await;
@@ -202,21 +263,43 @@ fn without_a_bucket_the_hint_says_where_to_get_one() {
 async fn an_unknown_pipeline_or_run_is_answered_with_those_there_are() {
     let place = Place::new();
     let cloud = place.cloud().await;
-    let bucket = cloud.physical("ResultsBucket").expect("the template has it");
+    let bucket = cloud
+        .physical("ResultsBucket")
+        .expect("the template has it");
     let with_cloud = |arguments: &[&str]| {
         let mut command = place.trainspot(arguments);
-        command.envs(cloud.sdk_environment()).env("TRAINSPOT_RESULTS_BUCKET", &bucket);
+        command
+            .envs(cloud.sdk_environment())
+            .env("TRAINSPOT_RESULTS_BUCKET", &bucket);
         command
     };
 
-    let pushed = with_cloud(&["push", "nightly.toml"]).output().expect("the command runs");
-    assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
+    let pushed = with_cloud(&["push", "nightly.toml"])
+        .output()
+        .expect("the command runs");
+    assert!(
+        pushed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&pushed.stderr)
+    );
     let told = String::from_utf8_lossy(&pushed.stdout).into_owned();
     assert!(told.contains("pushed for the first time"), "{told}");
-    refuses("pipeline-unknown", 64, &place, with_cloud(&["runs", "nihgtly"]));
-    refuses("run-unknown", 64, &place, with_cloud(&["show", "nightly-20261123T0200Z"]));
+    refuses(
+        "pipeline-unknown",
+        64,
+        &place,
+        with_cloud(&["runs", "nihgtly"]),
+    );
+    refuses(
+        "run-unknown",
+        64,
+        &place,
+        with_cloud(&["show", "nightly-20261123T0200Z"]),
+    );
 
-    let runs = with_cloud(&["runs", "nightly"]).output().expect("the command runs");
+    let runs = with_cloud(&["runs", "nightly"])
+        .output()
+        .expect("the command runs");
     assert_eq!(String::from_utf8_lossy(&runs.stdout), "no runs yet\n");
     cloud.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Puts the parts together and is the owner's handle to them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,19 @@ pub struct LocalCloud {
 
 impl LocalCloud {
     /// Reads the template, takes the folder, opens the door, and goes on where an earlier process stopped.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    pub async fn start(mut settings: Settings) -> Result<Self, StartError> {
+        // Children run in folders of their own, where a relative path would mean something else.
+        let absolute = |path: &Path| {
+            std::path::absolute(path).map_err(|source| StartError::File {
+                doing: "find",
+                path: path.to_owned(),
+                source,
+            })
+        };
+        settings.binaries = absolute(&settings.binaries)?;
+        if !settings.image.workdir.as_os_str().is_empty() {
+            settings.image.workdir = absolute(&settings.image.workdir)?;
+        }
         let stack = Arc::new(Stack::load(&settings.template, &settings.parameters)?);
         let folder = Arc::new(Folder::open(&settings.folder)?);
         let ids = Arc::new(Ids::new(settings.seed, folder.starts));

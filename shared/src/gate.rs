@@ -12,6 +12,11 @@ const COVERAGE_FLOOR: f64 = 0.9;
 /// ... recommend at most this much more of what everybody buys.
 const POPULARITY_CEILING: f64 = 1.1;
 
+/// A part of at least this share of the users ...
+const SEGMENT_SHARE: f64 = 0.05;
+/// ... may lose at most this share of its score.
+const SEGMENT_LOSS: f64 = 0.05;
+
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -118,6 +123,17 @@ pub fn judge(
             passed: mine <= theirs * POPULARITY_CEILING,
         });
     }
+    checks.extend(champion.segments.iter().filter(|segment| segment.share >= SEGMENT_SHARE).filter_map(
+        |segment| {
+            let change = segment.relative_change?;
+            Some(Check {
+                name: format!("change for the users of `{}`", segment.name),
+                value: change,
+                bound: -SEGMENT_LOSS,
+                passed: change >= -SEGMENT_LOSS,
+            })
+        },
+    ));
     let failed = checks.iter().find(|check| !check.passed);
     let because = failed.map_or_else(
         || format!("`{}` passes every check against the champion", metrics.best),
@@ -175,5 +191,21 @@ mod tests {
 
         assert!(!chance.is_better && !small.is_better && !narrow.is_better);
         assert!(good.is_better, "{good:?}");
+    }
+
+    #[test]
+    fn a_part_of_the_users_that_loses_keeps_the_champion_if_it_is_large() {
+        let with_segment = |share: f64, change: f64| {
+            let mut scored = champion(0.05, 0.001, 0.5);
+            // As the trainer writes them: bare numbers for the champion's own scores.
+            scored["coverage"] = json!(0.5);
+            scored["segments"] =
+                json!([{"name": "history 1-10", "share": share, "relative_change": change}]);
+            judge(&metrics(scored), &rules(), true).expect("readable").is_better
+        };
+
+        assert!(!with_segment(0.2, -0.06));
+        assert!(with_segment(0.2, -0.04));
+        assert!(with_segment(0.04, -0.5));
     }
 }

@@ -81,6 +81,27 @@ pub struct Difference {
     pub high: f64,
 }
 
+/// How the gate's metric changes for a part of the users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentChange {
+    /// Such as `history 1-10`.
+    pub name: String,
+    /// Of all users, 0 to 1.
+    pub share: f64,
+    /// How many users.
+    #[serde(default)]
+    pub users: Option<u64>,
+    /// The champion's score.
+    #[serde(default)]
+    pub champion: Option<f64>,
+    /// The challenger's.
+    #[serde(default)]
+    pub challenger: Option<f64>,
+    /// The challenger's score less the champion's, as a share of the champion's; absent where that is 0.
+    #[serde(default)]
+    pub relative_change: Option<f64>,
+}
+
 /// The champion, scored again on the same split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChampionScores {
@@ -92,6 +113,9 @@ pub struct ChampionScores {
     pub paired: Difference,
     /// That difference as a share of the champion's score.
     pub relative_gain: f64,
+    /// The best candidate against the champion, part by part of the users.
+    #[serde(default)]
+    pub segments: Vec<SegmentChange>,
     /// The champion's scores.
     #[serde(flatten)]
     pub scores: BTreeMap<String, serde_json::Value>,
@@ -117,8 +141,9 @@ pub struct Metrics {
 }
 
 impl ChampionScores {
-    /// The champion's own estimate of a metric.
+    /// The champion's own value of a metric: an estimate's mean, or a bare number.
     pub fn estimate(&self, metric: &str) -> Option<f64> {
-        self.scores.get(metric)?.get("mean")?.as_f64()
+        let score = self.scores.get(metric)?;
+        score.get("mean").unwrap_or(score).as_f64()
     }
 }

@@ -12,7 +12,7 @@ from scipy import sparse
 from trainer.dataset import Interactions
 
 # Chosen once on the first 80 % of MovieLens-100K and of Online Retail, each split again at its own
-# 80 %; what `evaluate` predicts took no part in it.
+# 80 %; the events that `evaluate` predicts there took no part in the choice.
 RECENT_HALF_LIFE = 0.02  # of the fitted span: with a year of data, a week
 RULE_HALF_LIFE = 0.25  # what follows what changes more slowly than what is popular
 WINDOW = 10  # how far apart two events may be and still make a rule

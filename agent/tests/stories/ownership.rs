@@ -128,7 +128,7 @@ async fn an_owner_that_is_replaced_at_work_stops_and_publishes_nothing() {
 
 #[tokio::test]
 async fn an_owner_that_is_replaced_just_before_the_end_does_not_publish_its_output() {
-    let bench = Bench::train(count(40, 100_000, ""));
+    let bench = Bench::train(count(200, 100_000, ""));
     let attempt = bench.start("job", 1);
     until("it works", || bench.result(1, "progress.json").is_some()).await;
     bench.change_head(|head| head.owner = owner(1, "job", 2));

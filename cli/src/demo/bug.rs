@@ -20,9 +20,18 @@ const RAISED: &str = "RuntimeError";
 const BUG: i32 = 70;
 
 /// Tells it.
-pub(crate) async fn tell(stage: &Stage, spec: &SpecFile) -> Result<(String, String, Checks), Problem> {
+pub(crate) async fn tell(
+    stage: &Stage,
+    spec: &SpecFile,
+) -> Result<(String, String, Checks), Problem> {
     stage.prepare(spec).await?;
-    let run_id = tick::deliver(&stage.local, &stage.store, &spec.pipeline.name, Timestamp::now()).await?;
+    let run_id = tick::deliver(
+        &stage.local,
+        &stage.store,
+        &spec.pipeline.name,
+        Timestamp::now(),
+    )
+    .await?;
     stage.narrator.line(&format!("run {run_id}"));
     let run = stage.follow(&run_id, async |_| Ok(())).await?;
 
@@ -31,11 +40,25 @@ pub(crate) async fn tell(stage: &Stage, spec: &SpecFile) -> Result<(String, Stri
         Some(End::Failed { class, .. }) => Some(class.as_str()),
         _ => None,
     };
-    checks.holds("the run's end", "failed", stage::end(&run), matches!(run.end, Some(End::Failed { .. })));
-    checks.equal("the failure's class", Class::Bug.as_str().to_owned(), or_none(class));
-    let submissions = run.stages.get(&RunStage::Train).map_or(&[][..], |record| &record.submissions);
+    checks.holds(
+        "the run's end",
+        "failed",
+        stage::end(&run),
+        matches!(run.end, Some(End::Failed { .. })),
+    );
+    checks.equal(
+        "the failure's class",
+        Class::Bug.as_str().to_owned(),
+        or_none(class),
+    );
+    let submissions = run
+        .stages
+        .get(&RunStage::Train)
+        .map_or(&[][..], |record| &record.submissions);
     checks.equal("submissions", 1, submissions.len());
-    let records = submissions.first().map_or(&[][..], |submission| &submission.records);
+    let records = submissions
+        .first()
+        .map_or(&[][..], |submission| &submission.records);
     checks.equal("attempts", 1, records.len());
     checks.equal(
         "exit code of the attempt",
@@ -48,16 +71,29 @@ pub(crate) async fn tell(stage: &Stage, spec: &SpecFile) -> Result<(String, Stri
     checks.holds(
         "the notice holds the trainer's last log lines",
         RAISED,
-        if message.contains(RAISED) { RAISED } else { "no such line" },
+        if message.contains(RAISED) {
+            RAISED
+        } else {
+            "no such line"
+        },
         message.contains(RAISED),
     );
     let next = next_step(Class::Bug);
     checks.holds(
         "the notice says what to do",
         next,
-        if message.contains(next) { next } else { "nothing" },
+        if message.contains(next) {
+            next
+        } else {
+            "nothing"
+        },
         message.contains(next),
     );
-    let happened = format!("{} after {} attempt; {} notice", stage::end(&run), records.len(), notices.len());
+    let happened = format!(
+        "{} after {} attempt; {} notice",
+        stage::end(&run),
+        records.len(),
+        notices.len()
+    );
     Ok((happened, layout::report(&run_id), checks))
 }

@@ -14,7 +14,11 @@ pub(crate) struct Check {
 
 impl Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected: {}, seen: {}", self.what, self.expected, self.seen)
+        write!(
+            f,
+            "{}: expected: {}, seen: {}",
+            self.what, self.expected, self.seen
+        )
     }
 }
 
@@ -30,9 +34,20 @@ impl Checks {
     }
 
     /// Whatever `holds` says, with the words for both sides.
-    pub(crate) fn holds(&mut self, what: &str, expected: impl Display, seen: impl Display, holds: bool) {
+    pub(crate) fn holds(
+        &mut self,
+        what: &str,
+        expected: impl Display,
+        seen: impl Display,
+        holds: bool,
+    ) {
         let what = what.to_owned();
-        self.0.push(Check { what, expected: expected.to_string(), seen: seen.to_string(), holds });
+        self.0.push(Check {
+            what,
+            expected: expected.to_string(),
+            seen: seen.to_string(),
+            holds,
+        });
     }
 
     /// Every check.

@@ -1,17 +1,16 @@
 //! The demo begins in an empty folder: a tick that was run before would be no news. It empties only what an
 //! earlier demo left, and only while nobody works in it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::local::folder_lock;
 use crate::problem::{Exit, Problem};
 
 /// Says that the folder is a demo's.
 const MARK: &str = "made-by-the-demo";
-/// The local cloud's own lock; see `trainspot-localcloud`.
-const LOCK: &str = "lock";
 
 /// Empties the folder, or makes it.
 pub(crate) fn make_ready(folder: &Path) -> anyhow::Result<()> {
@@ -24,7 +23,9 @@ pub(crate) fn make_ready(folder: &Path) -> anyhow::Result<()> {
     if !is_empty {
         if !folder.join(MARK).is_file() {
             let sentence = format!("folder `{shown}` holds something that is not the demo's");
-            return Err(Problem::new(Exit::Configuration, sentence).hint("give another --folder").into());
+            return Err(Problem::new(Exit::Configuration, sentence)
+                .hint("give another --folder")
+                .into());
         }
         empty(folder)?;
     }
@@ -33,29 +34,18 @@ pub(crate) fn make_ready(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn empty(folder: &Path) -> anyhow::Result<()> {
-    let shown = folder.display();
-    let lock = folder.join(LOCK);
-    if lock.is_file() {
-        let held = File::open(&lock).with_context(|| format!("open `{}`", lock.display()))?;
-        match held.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let sentence = format!("folder `{shown}` is in use by another trainspot");
-                return Err(Problem::new(Exit::InUse, sentence)
-                    .hint("wait for it to end, or give another --folder")
-                    .into());
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("lock `{}`", lock.display()));
-            }
-        }
-    }
-    fs::remove_dir_all(folder).with_context(|| format!("empty folder `{shown}`"))
+    folder_lock::refuse_if_held(folder)?;
+    fs::remove_dir_all(folder).with_context(|| format!("empty folder `{}`", folder.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+
+    /// As the local cloud calls it.
+    const LOCK: &str = "lock";
 
     #[test]
     fn only_an_earlier_demos_folder_is_emptied() {

@@ -53,14 +53,25 @@ impl Stage {
         run: &RunId,
         each: impl AsyncFnMut(&Beat) -> Result<(), Problem>,
     ) -> Result<Run, Problem> {
-        follow(&self.local, &self.store, run, &self.narrator, Some(LONGEST_RUN), each).await
+        follow(
+            &self.local,
+            &self.store,
+            run,
+            &self.narrator,
+            Some(LONGEST_RUN),
+            each,
+        )
+        .await
     }
 
     /// A JSON document in the results bucket; null when it is not there.
     pub(crate) async fn document(&self, key: &str) -> Result<Value, Problem> {
-        let Some(fetched) = self.store.get(&self.local.results, key).await? else { return Ok(Value::Null) };
-        serde_json::from_slice(&fetched.body)
-            .map_err(|error| Problem::new(Exit::Data, format!("document `{key}` is not JSON: {error}")))
+        let Some(fetched) = self.store.get(&self.local.results, key).await? else {
+            return Ok(Value::Null);
+        };
+        serde_json::from_slice(&fetched.body).map_err(|error| {
+            Problem::new(Exit::Data, format!("document `{key}` is not JSON: {error}"))
+        })
     }
 
     /// Whether there is such an object in the results bucket.
@@ -71,18 +82,29 @@ impl Stage {
     /// The notices of one kind about a run.
     pub(crate) fn notices(&self, run: &RunId, kind: &str) -> Vec<PublishedNotice> {
         let about = |notice: &PublishedNotice| {
-            notice.attributes.get("kind").is_some_and(|known| known == kind)
+            notice
+                .attributes
+                .get("kind")
+                .is_some_and(|known| known == kind)
                 && notice.message.contains(&run.to_string())
         };
-        self.local.cloud.notices().into_iter().filter(about).collect()
+        self.local
+            .cloud
+            .notices()
+            .into_iter()
+            .filter(about)
+            .collect()
     }
-
 }
 
 /// The end in one line, with the reason of a bad one.
 pub(crate) fn end(run: &Run) -> String {
     match &run.end {
-        Some(End::Failed { stage, class, evidence }) => {
+        Some(End::Failed {
+            stage,
+            class,
+            evidence,
+        }) => {
             let stage = stage.map_or(String::new(), |stage| format!("{stage}, "));
             format!("failed ({stage}{}, {evidence})", class.as_str())
         }
@@ -98,7 +120,8 @@ pub(crate) fn last_two_ticks(now: Timestamp) -> [Timestamp; 2] {
         while at.weekday() != day || at > now.datetime() {
             at = at.saturating_sub(SignedDuration::from_hours(24));
         }
-        at.to_zoned(TimeZone::UTC).map_or(Timestamp::UNIX_EPOCH, |at| at.timestamp())
+        at.to_zoned(TimeZone::UTC)
+            .map_or(Timestamp::UNIX_EPOCH, |at| at.timestamp())
     };
     let mut ticks = [last(Weekday::Monday), last(Weekday::Friday)];
     ticks.sort();
@@ -113,9 +136,21 @@ mod tests {
     fn ticks_are_the_last_monday_and_friday_at_two() {
         let at = |text: &str| text.parse::<Timestamp>().expect("a valid time");
         let cases = [
-            ("2026-11-21T12:00:00Z", "2026-11-16T02:00:00Z", "2026-11-20T02:00:00Z"),
-            ("2026-11-23T01:59:00Z", "2026-11-16T02:00:00Z", "2026-11-20T02:00:00Z"),
-            ("2026-11-23T02:00:00Z", "2026-11-20T02:00:00Z", "2026-11-23T02:00:00Z"),
+            (
+                "2026-11-21T12:00:00Z",
+                "2026-11-16T02:00:00Z",
+                "2026-11-20T02:00:00Z",
+            ),
+            (
+                "2026-11-23T01:59:00Z",
+                "2026-11-16T02:00:00Z",
+                "2026-11-20T02:00:00Z",
+            ),
+            (
+                "2026-11-23T02:00:00Z",
+                "2026-11-20T02:00:00Z",
+                "2026-11-23T02:00:00Z",
+            ),
         ];
         for (now, older, newer) in cases {
             assert_eq!(last_two_ticks(at(now)), [at(older), at(newer)], "{now}");

@@ -14,7 +14,11 @@ use crate::spec_file::SpecFile;
 pub(crate) const TITLE: &str = "data unchanged";
 
 /// Tells it. Rests on an earlier success over the same data.
-pub(crate) async fn tell(stage: &Stage, spec: &SpecFile, at: Timestamp) -> Result<(String, String, Checks), Problem> {
+pub(crate) async fn tell(
+    stage: &Stage,
+    spec: &SpecFile,
+    at: Timestamp,
+) -> Result<(String, String, Checks), Problem> {
     stage.prepare(spec).await?;
     let n_jobs_before = stage.local.cloud.jobs().len();
     let run_id = tick::deliver(&stage.local, &stage.store, &spec.pipeline.name, at).await?;
@@ -24,12 +28,28 @@ pub(crate) async fn tell(stage: &Stage, spec: &SpecFile, at: Timestamp) -> Resul
     let mut checks = Checks::default();
     checks.equal("the run's end", "skipped".to_owned(), stage::end(&run));
     checks.equal("stages of the run", 0, run.stages.len());
-    checks.equal("jobs of the run", 0, follow::jobs_of(&stage.local, &run_id).len());
-    checks.equal("new jobs of anybody", 0, stage.local.cloud.jobs().len() - n_jobs_before);
-    checks.equal("notices of the skip", 1, stage.notices(&run_id, "skipped").len());
+    checks.equal(
+        "jobs of the run",
+        0,
+        follow::jobs_of(&stage.local, &run_id).len(),
+    );
+    checks.equal(
+        "new jobs of anybody",
+        0,
+        stage.local.cloud.jobs().len() - n_jobs_before,
+    );
+    checks.equal(
+        "notices of the skip",
+        1,
+        stage.notices(&run_id, "skipped").len(),
+    );
     let because = match &run.end {
         Some(End::Skipped { because }) => because.clone(),
         _ => stage::end(&run),
     };
-    Ok((format!("skipped: {because}"), layout::ledger(&run_id), checks))
+    Ok((
+        format!("skipped: {because}"),
+        layout::ledger(&run_id),
+        checks,
+    ))
 }

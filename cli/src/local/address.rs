@@ -31,11 +31,18 @@ pub(crate) fn settle() -> anyhow::Result<u16> {
 
 /// The chosen port was taken by somebody else: begins anew with another one.
 pub(crate) fn choose_again() -> anyhow::Error {
-    let tries = std::env::var(TRIES_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let tries = std::env::var(TRIES_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     if tries < TRIES {
         return begin_anew(tries + 1);
     }
-    Problem::new(Exit::InUse, format!("no free port on 127.0.0.1 in {TRIES} tries")).into()
+    Problem::new(
+        Exit::InUse,
+        format!("no free port on 127.0.0.1 in {TRIES} tries"),
+    )
+    .into()
 }
 
 fn chosen() -> Option<u16> {
@@ -50,20 +57,28 @@ fn url(port: u16) -> String {
 
 fn begin_anew(tries: u32) -> anyhow::Error {
     match replaced(tries) {
-        Ok(error) => anyhow::Error::new(error).context("start this command again with its local cloud's address"),
+        Ok(error) => anyhow::Error::new(error)
+            .context("start this command again with its local cloud's address"),
         Err(error) => error,
     }
 }
 
 /// Comes back only with an error.
 fn replaced(tries: u32) -> anyhow::Result<Error> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("look for a free port on 127.0.0.1")?;
-    let port = listener.local_addr().context("look for a free port on 127.0.0.1")?.port();
+    let listener =
+        TcpListener::bind(("127.0.0.1", 0)).context("look for a free port on 127.0.0.1")?;
+    let port = listener
+        .local_addr()
+        .context("look for a free port on 127.0.0.1")?
+        .port();
     drop(listener);
-    let mut command = Command::new(std::env::current_exe().context("find this command's own file")?);
+    let mut command =
+        Command::new(std::env::current_exe().context("find this command's own file")?);
     command.args(std::env::args_os().skip(1));
     // A profile, an endpoint for one service or a session token from the shell would lead elsewhere.
-    let from_shell = std::env::vars_os().map(|(name, _)| name).filter(|name| is_aws(name));
+    let from_shell = std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| is_aws(name));
     for name in from_shell {
         command.env_remove(name);
     }

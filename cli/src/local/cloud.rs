@@ -11,7 +11,7 @@ use trainspot_localcloud::{Image, LocalCloud, Settings, StartError};
 use trainspot_shared::digest::sha256_hex;
 use trainspot_shared::pipeline::Pipeline;
 
-use crate::local::address;
+use crate::local::{address, folder_lock};
 use crate::problem::{Exit, Problem};
 use crate::show::Where;
 
@@ -23,8 +23,11 @@ pub(crate) const DATA_BUCKET: &str = "DataBucket";
 /// A failed invocation is tried again after 3 and 6 seconds here, not after 1 and 2 minutes.
 const RETRY_SCALE: f64 = 0.05;
 /// Test switches of trainer and agent: they go into the image's environment when they are set here.
-const TEST_SWITCHES: [&str; 3] =
-    ["TRAINSPOT_TEST_IGNORE_CHECKPOINT", "TRAINSPOT_TEST_IGNORE_HEADS", "TRAINSPOT_TEST_DROP_SHARD"];
+const TEST_SWITCHES: [&str; 3] = [
+    "TRAINSPOT_TEST_IGNORE_CHECKPOINT",
+    "TRAINSPOT_TEST_IGNORE_HEADS",
+    "TRAINSPOT_TEST_DROP_SHARD",
+];
 
 /// Where the parts of a local cloud lie; all of them relative to the current folder.
 #[derive(Debug, Clone, Args)]
@@ -47,22 +50,45 @@ impl Parts {
     /// Whether everything that `pipelines` need is there; nothing is touched.
     pub(crate) fn check(&self, pipelines: &[&Pipeline]) -> Result<(), Problem> {
         let missing = |path: &Path, what: &str, hint: &str| {
-            Problem::new(Exit::Configuration, format!("{what} `{}` is not there", path.display())).hint(hint)
+            Problem::new(
+                Exit::Configuration,
+                format!("{what} `{}` is not there", path.display()),
+            )
+            .hint(hint)
         };
         if !self.template.is_file() {
-            return Err(missing(&self.template, "template", "run it where template.yaml is, or give --template"));
+            return Err(missing(
+                &self.template,
+                "template",
+                "run it where template.yaml is, or give --template",
+            ));
         }
         let agent = self.binaries.join("trainspot-agent");
         if !agent.is_file() {
-            return Err(missing(&agent, "binary", "build with `cargo build --workspace`, or give --binaries"));
+            return Err(missing(
+                &agent,
+                "binary",
+                "build with `cargo build --workspace`, or give --binaries",
+            ));
         }
         let needs_python = pipelines
             .iter()
-            .flat_map(|pipeline| trainspot_shared::identity::Stage::ALL.map(|stage| pipeline.stage(stage)))
+            .flat_map(|pipeline| {
+                trainspot_shared::identity::Stage::ALL.map(|stage| pipeline.stage(stage))
+            })
             .flatten()
-            .any(|stage| stage.program.first().is_some_and(|word| word.starts_with("python")));
+            .any(|stage| {
+                stage
+                    .program
+                    .first()
+                    .is_some_and(|word| word.starts_with("python"))
+            });
         if needs_python && !self.python.is_file() {
-            return Err(missing(&self.python, "Python", "make the environment with `make venv`, or give --python"));
+            return Err(missing(
+                &self.python,
+                "Python",
+                "make the environment with `make venv`, or give --python",
+            ));
         }
         Ok(())
     }
@@ -73,8 +99,14 @@ impl Parts {
         // Not resolved further: a link out of the environment would leave it.
         let python_folder = absolute(self.python.parent().unwrap_or(Path::new(".")))?;
         let mut env = BTreeMap::from([
-            ("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", python_folder.display())),
-            ("PYTHONPATH".to_owned(), absolute(&self.trainer)?.display().to_string()),
+            (
+                "PATH".to_owned(),
+                format!("{}:/usr/local/bin:/usr/bin:/bin", python_folder.display()),
+            ),
+            (
+                "PYTHONPATH".to_owned(),
+                absolute(&self.trainer)?.display().to_string(),
+            ),
             // The working tree is not the container's to write into.
             ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
             ("KERAS_BACKEND".to_owned(), "jax".to_owned()),
@@ -90,15 +122,25 @@ impl Parts {
             }
         }
         let entrypoint = vec![agent.display().to_string(), "--".to_owned()];
-        Ok(Image { entrypoint, env, workdir: PathBuf::new() })
+        Ok(Image {
+            entrypoint,
+            env,
+            workdir: PathBuf::new(),
+        })
     }
 
     /// Stands in for the image's digest: changes with the agent's binary and with the trainer's source.
     fn digest(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         let agent = self.binaries.join("trainspot-agent");
-        let seen = agent.metadata().with_context(|| format!("look at `{}`", agent.display()))?;
-        let built = seen.modified().context("a file's time")?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seen = agent
+            .metadata()
+            .with_context(|| format!("look at `{}`", agent.display()))?;
+        let built = seen
+            .modified()
+            .context("a file's time")?
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         // The binary's bytes would be hundreds of megabytes to read on every start.
         text.push_str(&format!("agent {} {}\n", seen.len(), built.as_nanos()));
         let package = self.trainer.join("trainer");
@@ -112,7 +154,8 @@ impl Parts {
                 .collect();
             sources.sort();
             for source in sources {
-                let bytes = std::fs::read(&source).with_context(|| format!("read `{}`", source.display()))?;
+                let bytes = std::fs::read(&source)
+                    .with_context(|| format!("read `{}`", source.display()))?;
                 text.push_str(&format!("{} {}\n", source.display(), sha256_hex(&bytes)));
             }
         }
@@ -141,6 +184,7 @@ impl Local {
         port: u16,
         tune: impl FnOnce(&mut Settings),
     ) -> anyhow::Result<Self> {
+        folder_lock::refuse_if_held(folder)?;
         let mut settings = Settings::new(
             absolute(&parts.template)?,
             absolute(folder)?,
@@ -149,17 +193,30 @@ impl Local {
         );
         settings.port = port;
         settings.async_retry_scale = RETRY_SCALE;
-        settings.parameters.insert("ImageUri".to_owned(), format!("local/trainer@sha256:{}", parts.digest()?));
+        settings.parameters.insert(
+            "ImageUri".to_owned(),
+            format!("local/trainer@sha256:{}", parts.digest()?),
+        );
         tune(&mut settings);
-        let cloud = LocalCloud::start(settings).await.map_err(|error| refused(error, port))?;
+        let cloud = LocalCloud::start(settings)
+            .await
+            .map_err(|error| refused(error, port))?;
         let bucket = |logical_id: &str| {
             cloud.physical(logical_id).ok_or_else(|| {
-                let sentence = format!("template `{}` has no {logical_id}", parts.template.display());
+                let sentence = format!(
+                    "template `{}` has no {logical_id}",
+                    parts.template.display()
+                );
                 Problem::new(Exit::Configuration, sentence)
             })
         };
         let (results, data) = (bucket(RESULTS_BUCKET)?, bucket(DATA_BUCKET)?);
-        Ok(Self { cloud, folder: folder.to_owned(), results, data })
+        Ok(Self {
+            cloud,
+            folder: folder.to_owned(),
+            results,
+            data,
+        })
     }
 
     /// Objects of the results bucket are plain files.
@@ -174,14 +231,19 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 
 fn refused(error: StartError, port: u16) -> anyhow::Error {
     match &error {
-        StartError::FolderInUse { folder } => {
-            let sentence = format!("folder `{}` is in use by another trainspot", folder.display());
-            Problem::new(Exit::InUse, sentence).hint("wait for it to end, or give another --folder").into()
+        StartError::FolderInUse { folder } => folder_lock::held_by_another(folder).into(),
+        StartError::Listen { .. } if std::env::var_os("TRAINSPOT_LOCAL_PORT").is_some() => {
+            address::choose_again()
         }
-        StartError::Listen { .. } if std::env::var_os("TRAINSPOT_LOCAL_PORT").is_some() => address::choose_again(),
-        StartError::Listen { .. } => Problem::new(Exit::InUse, format!("port {port} on 127.0.0.1 is taken"))
-            .hint("give another --port; 0 takes any free one")
-            .into(),
-        _ => Problem::new(Exit::Configuration, format!("{:#}", anyhow::Error::new(error))).into(),
+        StartError::Listen { .. } => {
+            Problem::new(Exit::InUse, format!("port {port} on 127.0.0.1 is taken"))
+                .hint("give another --port; 0 takes any free one")
+                .into()
+        }
+        _ => Problem::new(
+            Exit::Configuration,
+            format!("{:#}", anyhow::Error::new(error)),
+        )
+        .into(),
     }
 }

@@ -41,14 +41,18 @@ pub(crate) struct PutFiles {
 pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<DataFile>> {
     if !folder.is_dir() {
         let sentence = format!("dataset folder `{}` is not there", folder.display());
-        return Err(Problem::new(Exit::Data, sentence).hint("`python -m trainer import` makes one").into());
+        return Err(Problem::new(Exit::Data, sentence)
+            .hint("`python -m trainer import` makes one")
+            .into());
     }
     let mut files = Vec::new();
     collect(folder, "", &mut files)?;
     files.sort_by(|a, b| a.name.cmp(&b.name));
     if files.is_empty() {
         let sentence = format!("dataset folder `{}` holds no file", folder.display());
-        return Err(Problem::new(Exit::Data, sentence).hint("`python -m trainer import` fills one").into());
+        return Err(Problem::new(Exit::Data, sentence)
+            .hint("`python -m trainer import` fills one")
+            .into());
     }
     for file in files.iter().filter(|file| file.name.ends_with(".parquet")) {
         check_columns(&file.path)?;
@@ -80,16 +84,28 @@ fn collect(folder: &Path, below: &str, files: &mut Vec<DataFile>) -> anyhow::Res
 fn check_columns(path: &Path) -> Result<(), Problem> {
     let shown = path.display();
     let has = parquet_footer::columns(path).map_err(|error| match error {
-        FooterError::File(error) => Problem::new(Exit::Data, format!("`{shown}` cannot be read: {error}")),
-        FooterError::Shape => Problem::new(Exit::Data, format!("`{shown}` is not a whole Parquet file"))
-            .hint("it was cut off or is something else; write it again"),
+        FooterError::File(error) => {
+            Problem::new(Exit::Data, format!("`{shown}` cannot be read: {error}"))
+        }
+        FooterError::Shape => {
+            Problem::new(Exit::Data, format!("`{shown}` is not a whole Parquet file"))
+                .hint("it was cut off or is something else; write it again")
+        }
     })?;
-    match COLUMNS.iter().find(|wanted| !has.iter().any(|column| column == *wanted)) {
+    match COLUMNS
+        .iter()
+        .find(|wanted| !has.iter().any(|column| column == *wanted))
+    {
         None => Ok(()),
         Some(missing) => {
-            let sentence = format!("`{shown}` has no column `{missing}`; it has: {}", has.join(", "));
-            Err(Problem::new(Exit::Data, sentence)
-                .hint(format!("a dataset has the columns {}, and may have `weight`", COLUMNS.join(", "))))
+            let sentence = format!(
+                "`{shown}` has no column `{missing}`; it has: {}",
+                has.join(", ")
+            );
+            Err(Problem::new(Exit::Data, sentence).hint(format!(
+                "a dataset has the columns {}, and may have `weight`",
+                COLUMNS.join(", ")
+            )))
         }
     }
 }
@@ -110,21 +126,34 @@ pub(crate) async fn put(
         if is_there(&listed, &key, &etag_of(&file.path)?) {
             done.unchanged += 1;
         } else {
-            store.put_file(bucket, &key, &file.path).await.map_err(Problem::from)?;
+            store
+                .put_file(bucket, &key, &file.path)
+                .await
+                .map_err(Problem::from)?;
             done.put += 1;
         }
     }
     let ready = format!("{prefix}{READY}");
-    let is_ours = |key: &str| key == ready || files.iter().any(|file| key == format!("{prefix}{}", file.name));
+    let is_ours = |key: &str| {
+        key == ready
+            || files
+                .iter()
+                .any(|file| key == format!("{prefix}{}", file.name))
+    };
     done.others = listed.iter().filter(|there| !is_ours(&there.key)).count();
     if spec.wait_for_s.is_some() && !listed.iter().any(|there| there.key == ready) {
-        store.put(bucket, &ready, Vec::new(), Condition::Always).await.map_err(Problem::from)?;
+        store
+            .put(bucket, &ready, Vec::new(), Condition::Always)
+            .await
+            .map_err(Problem::from)?;
     }
     Ok(done)
 }
 
 fn is_there(listed: &[Listed], key: &str, etag: &str) -> bool {
-    listed.iter().any(|there| there.key == key && there.etag == etag)
+    listed
+        .iter()
+        .any(|there| there.key == key && there.etag == etag)
 }
 
 /// An object's `ETag` when it was put in one piece: its MD5, in quotes.
@@ -135,7 +164,9 @@ fn etag_of(path: &Path) -> anyhow::Result<String> {
     let mut piece = vec![0; PIECE];
     loop {
         let n = file.read(&mut piece).with_context(doing)?;
-        let Some(read) = piece.get(..n).filter(|read| !read.is_empty()) else { break };
+        let Some(read) = piece.get(..n).filter(|read| !read.is_empty()) else {
+            break;
+        };
         digest.update(read);
     }
     Ok(format!("\"{}\"", hex::encode(digest.finalize())))
@@ -153,14 +184,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         for (name, body) in files {
             let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("below the folder")).expect("it can be made");
+            std::fs::create_dir_all(path.parent().expect("below the folder"))
+                .expect("it can be made");
             std::fs::write(path, body).expect("it can be written");
         }
         folder
     }
 
     fn spec() -> DataSpec {
-        DataSpec { prefix: "clicks/".to_owned(), wait_for_s: Some(60), skip_if_unchanged: true }
+        DataSpec {
+            prefix: "clicks/".to_owned(),
+            wait_for_s: Some(60),
+            skip_if_unchanged: true,
+        }
     }
 
     #[tokio::test]
@@ -169,12 +205,29 @@ mod tests {
         let folder = folder(&[("a.csv", "1"), ("b/c.csv", "2"), (".hidden", "3")]);
         let files = files(folder.path()).expect("files that may be put");
 
-        let done = put(&store, BUCKET, &spec(), &files).await.expect("the store answers");
-        let fewer = put(&store, BUCKET, &spec(), &files[..1]).await.expect("the store answers");
+        let done = put(&store, BUCKET, &spec(), &files)
+            .await
+            .expect("the store answers");
+        let fewer = put(&store, BUCKET, &spec(), &files[..1])
+            .await
+            .expect("the store answers");
 
-        assert_eq!(done, PutFiles { put: 2, unchanged: 0, others: 0 });
-        assert_eq!(store.keys(BUCKET), ["clicks/_READY", "clicks/a.csv", "clicks/b/c.csv"]);
-        assert_eq!(fewer.others, 1, "the other file is still part of the dataset");
+        assert_eq!(
+            done,
+            PutFiles {
+                put: 2,
+                unchanged: 0,
+                others: 0
+            }
+        );
+        assert_eq!(
+            store.keys(BUCKET),
+            ["clicks/_READY", "clicks/a.csv", "clicks/b/c.csv"]
+        );
+        assert_eq!(
+            fewer.others, 1,
+            "the other file is still part of the dataset"
+        );
     }
 
     #[test]

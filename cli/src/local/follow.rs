@@ -75,7 +75,10 @@ pub(crate) async fn follow(
             }
         }
         if longest.is_some_and(|longest| began.elapsed() > longest) {
-            let sentence = format!("run `{run}` did not end within {} s", began.elapsed().as_secs());
+            let sentence = format!(
+                "run `{run}` did not end within {} s",
+                began.elapsed().as_secs()
+            );
             return Err(Problem::new(Exit::EndedBadly, sentence));
         }
         if swept.elapsed() > SWEEP_EVERY {
@@ -94,12 +97,22 @@ async fn beat(
     narrator: &Narrator,
 ) -> Result<Option<Beat>, Problem> {
     let jobs = jobs_of(local, run);
-    let Some((name, job)) = jobs.iter().rev().find(|(_, job)| is_parent(job) && is_live(job)) else {
+    let Some((name, job)) = jobs
+        .iter()
+        .rev()
+        .find(|(_, job)| is_parent(job) && is_live(job))
+    else {
         return Ok(None);
     };
-    let children: Vec<_> = jobs.iter().filter(|(_, child)| is_child_of(child, job)).collect();
+    let children: Vec<_> = jobs
+        .iter()
+        .filter(|(_, child)| is_child_of(child, job))
+        .collect();
     if !children.is_empty() {
-        let n_done = children.iter().filter(|(_, child)| child.status == "SUCCEEDED").count();
+        let n_done = children
+            .iter()
+            .filter(|(_, child)| child.status == "SUCCEEDED")
+            .count();
         narrator.share(&name.to_string(), n_done, children.len());
         return Ok(None);
     }
@@ -113,11 +126,17 @@ async fn beat(
     let key = format!("{prefix}{}", layout::file::PROGRESS);
     let fetched = store.get(&local.results, &key).await?;
     // A heartbeat in another shape is the program's affair; the ledger tells how it ends.
-    let progress = fetched.and_then(|fetched| serde_json::from_slice::<Progress>(&fetched.body).ok());
+    let progress =
+        fetched.and_then(|fetched| serde_json::from_slice::<Progress>(&fetched.body).ok());
     if let Some(progress) = &progress {
         narrator.heartbeat(&format!("{name} attempt {attempt}"), progress);
     }
-    Ok(Some(Beat { job: name.clone(), job_id: job.job_id.clone(), attempt, progress }))
+    Ok(Some(Beat {
+        job: name.clone(),
+        job_id: job.job_id.clone(),
+        attempt,
+        progress,
+    }))
 }
 
 /// The jobs that work for a run, oldest first.
@@ -135,7 +154,10 @@ pub(crate) fn is_parent(job: &JobSnapshot) -> bool {
 }
 
 fn is_child_of(child: &JobSnapshot, parent: &JobSnapshot) -> bool {
-    child.job_id.split_once(':').is_some_and(|(id, _)| id == parent.job_id)
+    child
+        .job_id
+        .split_once(':')
+        .is_some_and(|(id, _)| id == parent.job_id)
 }
 
 fn is_live(job: &JobSnapshot) -> bool {

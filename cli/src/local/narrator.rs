@@ -27,7 +27,10 @@ impl Narrator {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, told: std::sync::Mutex::new(None) }
+        Self {
+            bar,
+            told: std::sync::Mutex::new(None),
+        }
     }
 
     /// One line.
@@ -63,10 +66,17 @@ impl Narrator {
             bar.set_message(text);
             return;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 10"
+        )]
         let tenth = (share * TENTHS).floor().clamp(0.0, TENTHS) as u64;
         let now = Some((what.to_owned(), tenth));
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut told = self
+            .told
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if *told != now {
             eprintln!("{}", text.trim_end());
             *told = now;
@@ -97,26 +107,62 @@ impl Drop for Narrator {
 
 fn line(happening: &Happening) -> Option<String> {
     Some(match happening {
-        Happening::JobChanged { job_id, job_name, status, attempts, status_reason, .. } => {
-            let child = job_id.split_once(':').map_or(String::new(), |(_, index)| format!(" shard job {index}"));
-            let attempt = if *attempts > 0 { format!(", {attempts} attempts ended") } else { String::new() };
-            let reason = status_reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
+        Happening::JobChanged {
+            job_id,
+            job_name,
+            status,
+            attempts,
+            status_reason,
+            ..
+        } => {
+            let child = job_id
+                .split_once(':')
+                .map_or(String::new(), |(_, index)| format!(" shard job {index}"));
+            let attempt = if *attempts > 0 {
+                format!(", {attempts} attempts ended")
+            } else {
+                String::new()
+            };
+            let reason = status_reason
+                .as_ref()
+                .map_or(String::new(), |reason| format!(" ({reason})"));
             match status.as_str() {
                 // Between the two a person sees nothing that matters.
                 "SUBMITTED" | "STARTING" | "PENDING" => return None,
-                _ => format!("{job_name}{child}: {}{attempt}{reason}", status.to_lowercase()),
+                _ => format!(
+                    "{job_name}{child}: {}{attempt}{reason}",
+                    status.to_lowercase()
+                ),
             }
         }
-        Happening::InvocationEnded { function, error: Some(error), .. } => format!("{function} failed: {error}"),
-        Happening::DeadLettered { function, error } => format!("{function} gave up after its retries: {error}"),
-        Happening::NoticePublished { subject, .. } => {
-            format!("notice: {}", subject.as_deref().unwrap_or("without a subject"))
+        Happening::InvocationEnded {
+            function,
+            error: Some(error),
+            ..
+        } => format!("{function} failed: {error}"),
+        Happening::DeadLettered { function, error } => {
+            format!("{function} gave up after its retries: {error}")
         }
-        Happening::Reclaimed { instance_id, notice_until, .. } => match notice_until {
-            Some(until) => format!("Spot host {instance_id} is reclaimed, gone at {}", until.strftime("%H:%M:%SZ")),
+        Happening::NoticePublished { subject, .. } => {
+            format!(
+                "notice: {}",
+                subject.as_deref().unwrap_or("without a subject")
+            )
+        }
+        Happening::Reclaimed {
+            instance_id,
+            notice_until,
+            ..
+        } => match notice_until {
+            Some(until) => format!(
+                "Spot host {instance_id} is reclaimed, gone at {}",
+                until.strftime("%H:%M:%SZ")
+            ),
             None => format!("Spot host {instance_id} is gone without notice"),
         },
-        Happening::NotImplemented { service, what } => format!("the local cloud has no {service} {what}: answered 501"),
+        Happening::NotImplemented { service, what } => {
+            format!("the local cloud has no {service} {what}: answered 501")
+        }
         Happening::Broken { what } => format!("the local cloud failed: {what}"),
         _ => return None,
     })

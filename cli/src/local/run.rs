@@ -46,7 +46,10 @@ pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<(
     let spec = SpecFile::read(&arguments.file)?;
     let files = arguments.data.as_deref().map(data::files).transpose()?;
     if files.is_some() && spec.pipeline.data.is_none() {
-        let sentence = format!("pipeline `{}` has no [data], but --data is given", spec.pipeline.name);
+        let sentence = format!(
+            "pipeline `{}` has no [data], but --data is given",
+            spec.pipeline.name
+        );
         return Err(Problem::new(Exit::Configuration, sentence).into());
     }
     arguments.parts.check(&[&spec.pipeline])?;
@@ -98,7 +101,10 @@ async fn drive(
             0 => String::new(),
             n => format!("; {n} other objects under the prefix belong to the dataset too"),
         };
-        narrator.line(&format!("dataset: {} files put, {} unchanged{others}", put.put, put.unchanged));
+        narrator.line(&format!(
+            "dataset: {} files put, {} unchanged{others}",
+            put.put, put.unchanged
+        ));
     }
     let at = at.unwrap_or_else(Timestamp::now);
     let run_id = tick::deliver(local, &store, &spec.pipeline.name, at).await?;

@@ -13,7 +13,10 @@ use crate::results::BUCKET_VARIABLE;
 /// The command. Schedules fire by the wall clock, as they would in the cloud.
 pub(crate) async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
     parts.check(&[])?;
-    let local = Local::start(parts, folder, port, |settings| settings.fire_schedules = true).await?;
+    let local = Local::start(parts, folder, port, |settings| {
+        settings.fire_schedules = true
+    })
+    .await?;
     until_interrupted(local).await
 }
 
@@ -42,7 +45,11 @@ pub(crate) async fn until_interrupted(local: Local) -> anyhow::Result<()> {
 
 /// What to paste into another shell.
 fn greeting(local: &Local) -> String {
-    let mut text = format!("local cloud at {} over {}\n", local.cloud.endpoint_url(), local.folder.display());
+    let mut text = format!(
+        "local cloud at {} over {}\n",
+        local.cloud.endpoint_url(),
+        local.folder.display()
+    );
     let mut export = |name: &str, value: &str| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "export {name}={value}");

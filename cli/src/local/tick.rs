@@ -43,7 +43,11 @@ pub(crate) async fn deliver(
 }
 
 /// Invokes submit-training with a tick, and waits for its answer.
-pub(crate) async fn invoke(local: &Local, pipeline: &PipelineName, at: Timestamp) -> Result<InvokeAnswer, Problem> {
+pub(crate) async fn invoke(
+    local: &Local,
+    pipeline: &PipelineName,
+    at: Timestamp,
+) -> Result<InvokeAnswer, Problem> {
     let payload = json!({ "pipeline": pipeline, "tick": at });
     let answer = local.cloud.invoke(SUBMIT_TRAINING, payload).await;
     let answer = answer.map_err(|error| Problem::new(Exit::Configuration, error.to_string()))?;
@@ -55,10 +59,12 @@ pub(crate) async fn invoke(local: &Local, pipeline: &PipelineName, at: Timestamp
 
 /// The run that an answer names.
 fn run_of(answer: &InvokeAnswer) -> Result<RunId, Problem> {
-    let run_id = answer.payload.get("run_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
-    run_id.ok_or_else(|| {
-        failed(&format!("it answered {} and names no run", answer.payload))
-    })
+    let run_id = answer
+        .payload
+        .get("run_id")
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok());
+    run_id.ok_or_else(|| failed(&format!("it answered {} and names no run", answer.payload)))
 }
 
 /// `OnTickOfRecommender` of `recommender`.
@@ -67,9 +73,15 @@ fn rule_of(pipeline: &PipelineName) -> String {
     let capitalised = words.filter_map(|word| {
         let mut letters = word.chars();
         let first = letters.next()?;
-        Some(format!("{}{}", first.to_ascii_uppercase(), letters.as_str()))
+        Some(format!(
+            "{}{}",
+            first.to_ascii_uppercase(),
+            letters.as_str()
+        ))
     });
-    std::iter::once(RULE.to_owned()).chain(capitalised).collect()
+    std::iter::once(RULE.to_owned())
+        .chain(capitalised)
+        .collect()
 }
 
 async fn wait_for(
@@ -78,7 +90,11 @@ async fn wait_for(
 ) -> Result<(), Problem> {
     loop {
         match happenings.recv().await {
-            Ok(Happening::InvocationEnded { request_id, error: None, .. }) if request_id == request => return Ok(()),
+            Ok(Happening::InvocationEnded {
+                request_id,
+                error: None,
+                ..
+            }) if request_id == request => return Ok(()),
             // Tried again twice; what it says the last time is the dead letter's error.
             Ok(Happening::DeadLettered { function, error }) if function == SUBMIT_TRAINING => {
                 return Err(failed(&error));
@@ -100,18 +116,29 @@ async fn made_by(
     let ids = ledgers::run_ids(store, &local.results, std::slice::from_ref(pipeline)).await?;
     let runs = ledgers::ledgers(store, &local.results, &ids).await?;
     let made = runs.iter().find(|run| run.created_by.contains(request_id));
-    let is_up_to = |id: &RunId| !id.is_manual() && id.tick().start() <= at.saturating_add(EARLY).unwrap_or(at);
+    let is_up_to =
+        |id: &RunId| !id.is_manual() && id.tick().start() <= at.saturating_add(EARLY).unwrap_or(at);
     let was_there = || runs.iter().find(|run| is_up_to(&run.id));
-    made.or_else(was_there).map(|run| run.id.clone()).ok_or_else(|| failed("it made no run"))
+    made.or_else(was_there)
+        .map(|run| run.id.clone())
+        .ok_or_else(|| failed("it made no run"))
 }
 
 fn message(payload: &Value) -> String {
-    payload.get("errorMessage").and_then(Value::as_str).map_or_else(|| payload.to_string(), str::to_owned)
+    payload
+        .get("errorMessage")
+        .and_then(Value::as_str)
+        .map_or_else(|| payload.to_string(), str::to_owned)
 }
 
 fn failed(why: &str) -> Problem {
-    Problem::new(Exit::EndedBadly, format!("submit-training did not start a run: {why}"))
-        .hint(format!("its log is logs/lambda/{SUBMIT_TRAINING}.log in the local cloud's folder"))
+    Problem::new(
+        Exit::EndedBadly,
+        format!("submit-training did not start a run: {why}"),
+    )
+    .hint(format!(
+        "its log is logs/lambda/{SUBMIT_TRAINING}.log in the local cloud's folder"
+    ))
 }
 
 #[cfg(test)]

@@ -8,8 +8,16 @@ use crate::output;
 
 /// The table; none before the first submission.
 pub(crate) fn render(run: &Run) -> Option<String> {
-    let mut table =
-        output::table(&["stage", "job", "market", "attempt", "state", "took", "resumed from", "published"]);
+    let mut table = output::table(&[
+        "stage",
+        "job",
+        "market",
+        "attempt",
+        "state",
+        "took",
+        "resumed from",
+        "published",
+    ]);
     let mut n_rows = 0;
     for (stage, record) in &run.stages {
         for submission in &record.submissions {
@@ -31,18 +39,35 @@ fn rows(submission: &SubmissionRecord) -> Vec<Vec<String>> {
     if !submission.records.is_empty() {
         let mut records: Vec<_> = submission.records.iter().collect();
         records.sort_by_key(|record| (record.shard, record.attempt));
-        return records.into_iter().map(|record| of_record(&market, record)).collect();
+        return records
+            .into_iter()
+            .map(|record| of_record(&market, record))
+            .collect();
     }
     let Some(job) = submission.job() else {
-        let state = submission.not_submitted.clone().unwrap_or_else(|| "not submitted yet".to_owned());
+        let state = submission
+            .not_submitted
+            .clone()
+            .unwrap_or_else(|| "not submitted yet".to_owned());
         return vec![plain(&market, "", &state)];
     };
-    let mut rows: Vec<_> = (1..).zip(&job.attempts).map(|(n, seen)| of_batch(&market, n, seen)).collect();
+    let mut rows: Vec<_> = (1..)
+        .zip(&job.attempts)
+        .map(|(n, seen)| of_batch(&market, n, seen))
+        .collect();
     if !job.status.is_terminal() {
-        rows.push(plain(&market, &(job.attempts.len() + 1).to_string(), status(job.status)));
+        rows.push(plain(
+            &market,
+            &(job.attempts.len() + 1).to_string(),
+            status(job.status),
+        ));
     } else if rows.is_empty() {
         let reason = job.status_reason.clone().unwrap_or_default();
-        rows.push(plain(&market, "", &format!("{} {reason}", status(job.status))));
+        rows.push(plain(
+            &market,
+            "",
+            &format!("{} {reason}", status(job.status)),
+        ));
     }
     rows
 }
@@ -52,10 +77,18 @@ fn of_record(market: &str, record: &AttemptRecord) -> Vec<String> {
         Some(shard) => format!("{} (shard {shard})", record.attempt),
         None => record.attempt.to_string(),
     };
-    let exit = record.exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit {code}"));
-    let notice = record.notice.as_ref().map_or(String::new(), |notice| format!(", {notice}"));
+    let exit = record
+        .exit_code
+        .map_or_else(|| "no exit code".to_owned(), |code| format!("exit {code}"));
+    let notice = record
+        .notice
+        .as_ref()
+        .map_or(String::new(), |notice| format!(", {notice}"));
     let step = |step: Option<u64>| step.map_or(String::new(), |step| format!("step {step}"));
-    let took = record.ended_at.duration_since(record.started_at).as_secs_f64();
+    let took = record
+        .ended_at
+        .duration_since(record.started_at)
+        .as_secs_f64();
     vec![
         market.to_owned(),
         attempt,
@@ -76,7 +109,14 @@ fn of_batch(market: &str, number: usize, seen: &AttemptSeen) -> Vec<String> {
 }
 
 fn plain(market: &str, attempt: &str, state: &str) -> Vec<String> {
-    vec![market.to_owned(), attempt.to_owned(), state.to_owned(), String::new(), String::new(), String::new()]
+    vec![
+        market.to_owned(),
+        attempt.to_owned(),
+        state.to_owned(),
+        String::new(),
+        String::new(),
+        String::new(),
+    ]
 }
 
 /// Batch's word in small letters.

@@ -285,7 +285,7 @@ impl MemoryBatch {
         self.emitted += 1;
         self.events.push(state_change(job, self.emitted, self.clock.now()));
         if let Some((parent, _)) = id.split_once(':') {
-            self.follow_children(&parent.to_owned());
+            self.follow_children(parent);
         }
     }
 

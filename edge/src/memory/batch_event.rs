@@ -10,17 +10,17 @@ const ARN: &str = "arn:aws:batch:us-east-1:123456789012";
 
 /// `Batch Job State Change`.
 pub(super) fn state_change(job: &BatchJob, number: usize, at: Timestamp) -> Value {
-    event("Batch Job State Change", number, at, &job.seen.id, detail(job))
+    event("Batch Job State Change", number, at, &job.seen.id, &detail(job))
 }
 
 /// `Batch Job Queue Blocked`: the reason stands where a state's would.
 pub(super) fn queue_blocked(job: &BatchJob, number: usize, at: Timestamp, reason: &str) -> Value {
     let mut detail = detail(job);
     detail.insert("statusReason".to_owned(), json!(reason));
-    event("Batch Job Queue Blocked", number, at, &job.seen.id, detail)
+    event("Batch Job Queue Blocked", number, at, &job.seen.id, &detail)
 }
 
-fn event(kind: &str, number: usize, at: Timestamp, job: &str, detail: Map<String, Value>) -> Value {
+fn event(kind: &str, number: usize, at: Timestamp, job: &str, detail: &Map<String, Value>) -> Value {
     // An event's time is told to the second.
     let time = Timestamp::from_second(at.as_second()).unwrap_or(at);
     json!({

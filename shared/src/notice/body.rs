@@ -96,7 +96,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_and_the_whole_fit(
-            prose in proptest::collection::vec("\\PC{0,400}", 0..30), times in 1_usize..20,
+            prose in proptest::collection::vec("\\PC{0,300}", 0..8), times in 1_usize..8,
         ) {
             let mut body = Body::default();
             for text in prose.iter().cycle().take(prose.len() * times) {

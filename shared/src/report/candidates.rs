@@ -294,24 +294,18 @@ fn number_percent(share: f64) -> String {
 
 /// Challenger against champion, by segment, as evaluate writes them; what it did not write is a dash.
 fn champion_segments(champion: &ChampionScores) -> Markup {
-    let rows = champion
-        .scores
-        .get("segments")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
-    let field = |row: &Value, name: &str| row.get(name).and_then(Value::as_f64);
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
     html! {
-        @if !rows.is_empty() {
+        @if !champion.segments.is_empty() {
             h4 { "Challenger against champion, by segment" }
             div.scroll { table {
                 thead { tr { th { "Segment" } th.n { "Users" } th.n { "Champion" } th.n { "Challenger" } th.n { "Change" } } }
-                tbody { @for row in rows { tr {
-                    th scope="row" { (row.get("name").and_then(Value::as_str).unwrap_or("–")) }
-                    td.n { (row.get("users").and_then(Value::as_u64).map_or_else(|| "–".to_owned(), grouped)) }
-                    td.n { (shown(field(row, "champion"))) }
-                    td.n { (shown(field(row, "challenger"))) }
-                    td.n { (field(row, "relative_change").map_or_else(|| "–".to_owned(), change)) }
+                tbody { @for row in &champion.segments { tr {
+                    th scope="row" { (row.name) }
+                    td.n { (row.users.map_or_else(|| "–".to_owned(), grouped)) }
+                    td.n { (shown(row.champion)) }
+                    td.n { (shown(row.challenger)) }
+                    td.n { (row.relative_change.map_or_else(|| "–".to_owned(), change)) }
                 } } }
             } }
         }

@@ -104,7 +104,11 @@ impl Run {
         }
         for pair in records.windows(2) {
             let [before, after] = pair else { continue };
-            if (before.stage, before.shard) == (after.stage, after.shard) {
+            // With a record missing in between, nobody knows what was lost where.
+            let is_next = (before.submission == after.submission
+                && before.attempt + 1 == after.attempt)
+                || (before.submission + 1 == after.submission && after.attempt == 1);
+            if (before.stage, before.shard) == (after.stage, after.shard) && is_next {
                 totals.repeated.push(repeated(before, after));
             }
         }

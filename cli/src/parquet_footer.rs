@@ -179,19 +179,16 @@ impl<'b> Compact<'b> {
         let deeper = depth.checked_sub(1)?;
         match kind {
             _ if BOOLEANS.contains(&kind) => {}
-            BYTE => drop(self.byte()?),
-            I16 | I32 | I64 => drop(self.varint()?),
-            DOUBLE => drop(self.take(8)?),
-            BINARY => drop(self.bytes()?),
+            BYTE => self.take(1).map(|_| ())?,
+            I16 | I32 | I64 => self.varint().map(|_| ())?,
+            DOUBLE => self.take(8).map(|_| ())?,
+            BINARY => self.bytes().map(|_| ())?,
             LIST | SET => {
                 let (n, kind) = self.list()?;
+                // In a list a boolean takes a byte; as a field it is in the field's head.
+                let kind = if BOOLEANS.contains(&kind) { BYTE } else { kind };
                 for _ in 0..n {
-                    // In a list a boolean takes a byte; as a field it is in the field's head.
-                    if BOOLEANS.contains(&kind) {
-                        drop(self.byte()?)
-                    } else {
-                        self.skip(kind, deeper)?
-                    }
+                    self.skip(kind, deeper)?;
                 }
             }
             STRUCT => {

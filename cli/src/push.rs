@@ -48,12 +48,10 @@ pub(crate) async fn write(
 ) -> Result<Pushed, Problem> {
     let name = &spec.pipeline.name;
     let head_key = layout::pipeline_head(name);
-    let is_first = match cas::read::<PipelineHead>(store, bucket, &head_key).await? {
-        Some(_) => false,
-        None => {
-            let head = PipelineHead::first(name.clone(), world.now(), world.draw());
-            cas::write(store, bucket, &head_key, &head, None).await?
-        }
+    let there = cas::read::<PipelineHead>(store, bucket, &head_key).await?;
+    let is_first = there.is_none() && {
+        let head = PipelineHead::first(name.clone(), world.now(), world.draw());
+        cas::write(store, bucket, &head_key, &head, None).await?
     };
     let spec_key = layout::pipeline_spec(name);
     let before = store.get(bucket, &spec_key).await?;

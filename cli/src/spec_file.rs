@@ -1,6 +1,6 @@
 //! A pipeline's spec as a file on this machine, and the two ways in which it can be wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use trainspot_shared::pipeline::Pipeline;
 
@@ -9,8 +9,6 @@ use crate::problem::{Exit, Problem};
 /// A spec that was read and checked.
 #[derive(Debug)]
 pub(crate) struct SpecFile {
-    /// Where it lies.
-    pub(crate) path: PathBuf,
     /// Its bytes, as they are pushed.
     pub(crate) text: String,
     /// What it says.
@@ -39,10 +37,6 @@ impl SpecFile {
                 format!("{}:{}: {}", path.display(), error.line, error.problem),
             )
         })?;
-        Ok(Self {
-            path: path.to_owned(),
-            text,
-            pipeline,
-        })
+        Ok(Self { text, pipeline })
     }
 }

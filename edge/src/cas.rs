@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Tries before giving up; with full jitter up to [`LONGEST_PAUSE`] they fit into a function's time.
 const TRIES: u32 = 20;
-const LONGEST_PAUSE: Duration = Duration::from_millis(1_000);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A document that is changed by compare-and-swap.
 pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync {

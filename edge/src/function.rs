@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic};
 use serde::Serialize;
 use serde_json::Value;
-use trainspot_shared::batch_event::{BatchEvent, BatchEventKind};
+use trainspot_shared::batch_event::{BatchEvent, BatchEventKind, wants};
 use trainspot_shared::identity::{JobName, RunId};
 use trainspot_shared::run::Observation;
 
@@ -87,7 +87,8 @@ pub async fn drive_job_event<E: Edge>(
         return Ok(nothing("the event has no `time`".to_owned()));
     };
     let id = event.id.as_deref().unwrap_or_default();
-    let event = match BatchEvent::of(id, &event.source, &event.detail_type, time, &event.detail) {
+    let detail = &event.detail;
+    let event = match BatchEvent::of(id, &event.source, &event.detail_type, time, detail) {
         Ok(event) => event,
         Err(error) => return Ok(nothing(error.to_string())),
     };
@@ -100,7 +101,7 @@ pub async fn drive_job_event<E: Edge>(
         BatchEventKind::QueueBlocked { job, reason } => Observation::QueueBlocked {
             job_id: job.id.clone(),
             reason: reason.clone(),
-            wants: "what its spec says".to_owned(),
+            wants: wants(detail),
         },
     };
     match Box::pin(drive(edge, settings, &name.run, vec![observation], by)).await {

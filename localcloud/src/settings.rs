@@ -23,7 +23,7 @@ pub struct Settings {
     pub seed: u64,
     /// The port to listen on at 127.0.0.1; 0 takes any free one.
     pub port: u16,
-    /// What every host says its instance type is.
+    /// What a host says its instance type is when its compute environment names none.
     pub instance_type: String,
     /// How many job children run at once: the vCPUs of a laptop.
     pub max_running_jobs: usize,

@@ -2,12 +2,14 @@
 
 mod detail;
 mod envelope;
+mod wants;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use envelope::{BatchEvent, BatchEventKind, EventError};
+pub use wants::wants;
 
 /// Batch's job states, in the order of a job's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -153,7 +153,7 @@ mod tests {
         GateSpec { metric: "ndcg_at_10".to_owned(), min_gain: 0.01, promote: Promote::Auto }
     }
 
-    fn metrics(champion: serde_json::Value) -> Metrics {
+    fn metrics(champion: &serde_json::Value) -> Metrics {
         serde_json::from_value(json!({
             "schema": 1, "gate_protocol": "p2_rolling", "best": "sequential-rules",
             "protocols": {"p2_rolling": {"users": 300, "candidates": {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_first_run_is_promoted_on_its_own_merit() {
-        let result = judge(&metrics(json!(null)), &rules(), false).expect("readable");
+        let result = judge(&metrics(&json!(null)), &rules(), false).expect("readable");
 
         assert!(result.is_better);
         assert_eq!(result.candidate, "sequential-rules");
@@ -179,15 +179,15 @@ mod tests {
 
     #[test]
     fn an_unscored_champion_is_never_replaced() {
-        assert!(!judge(&metrics(json!(null)), &rules(), true).expect("readable").is_better);
+        assert!(!judge(&metrics(&json!(null)), &rules(), true).expect("readable").is_better);
     }
 
     #[test]
     fn a_gain_within_chance_keeps_the_champion() {
-        let chance = judge(&metrics(champion(0.05, -0.001, 0.5)), &rules(), true).expect("readable");
-        let small = judge(&metrics(champion(0.005, 0.001, 0.5)), &rules(), true).expect("readable");
-        let narrow = judge(&metrics(champion(0.05, 0.001, 0.9)), &rules(), true).expect("readable");
-        let good = judge(&metrics(champion(0.05, 0.001, 0.5)), &rules(), true).expect("readable");
+        let chance = judge(&metrics(&champion(0.05, -0.001, 0.5)), &rules(), true).expect("readable");
+        let small = judge(&metrics(&champion(0.005, 0.001, 0.5)), &rules(), true).expect("readable");
+        let narrow = judge(&metrics(&champion(0.05, 0.001, 0.9)), &rules(), true).expect("readable");
+        let good = judge(&metrics(&champion(0.05, 0.001, 0.5)), &rules(), true).expect("readable");
 
         assert!(!chance.is_better && !small.is_better && !narrow.is_better);
         assert!(good.is_better, "{good:?}");
@@ -201,7 +201,7 @@ mod tests {
             scored["coverage"] = json!(0.5);
             scored["segments"] =
                 json!([{"name": "history 1-10", "share": share, "relative_change": change}]);
-            judge(&metrics(scored), &rules(), true).expect("readable").is_better
+            judge(&metrics(&scored), &rules(), true).expect("readable").is_better
         };
 
         assert!(!with_segment(0.2, -0.06));

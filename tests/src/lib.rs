@@ -3,7 +3,10 @@
 //! A [`Week`] is a world with one pipeline. It plays what lies around the functions: the schedule that
 //! ticks, Batch's hosts, the agents on them ([`Worker`]), and the events on their way. It decides
 //! nothing that trainspot decides. A story says what goes wrong and looks at how it ends.
-#![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics; that is how it fails")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a story that cannot go on panics; that is how it fails"
+)]
 
 mod deed;
 mod results;

@@ -16,7 +16,10 @@ pub struct Results {
 
 impl Default for Results {
     fn default() -> Self {
-        Self { gain: 0.05, is_verified: true }
+        Self {
+            gain: 0.05,
+            is_verified: true,
+        }
     }
 }
 
@@ -28,7 +31,10 @@ impl Results {
             Stage::Evaluate => vec![(file::METRICS, self.metrics(document))],
             Stage::Recommend => vec![("part.json", json!({"users": 25}))],
             Stage::Gather => {
-                vec![(file::RECOMMENDATIONS, json!({"verified": self.is_verified, "users": 100}))]
+                vec![(
+                    file::RECOMMENDATIONS,
+                    json!({"verified": self.is_verified, "users": 100}),
+                )]
             }
         }
     }

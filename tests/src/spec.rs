@@ -14,14 +14,23 @@ pub struct Spec {
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { overlap: "skip", wait_for: None, is_train_only: false, shards: 4, within: "24h" }
+        Self {
+            overlap: "skip",
+            wait_for: None,
+            is_train_only: false,
+            shards: 4,
+            within: "24h",
+        }
     }
 }
 
 impl Spec {
     /// `true`, trained.
     pub fn train_only() -> Self {
-        Self { is_train_only: true, ..Self::default() }
+        Self {
+            is_train_only: true,
+            ..Self::default()
+        }
     }
 
     /// `skip`, `queue` or `allow`.
@@ -33,7 +42,10 @@ impl Spec {
     /// Such as `2h`.
     #[must_use]
     pub fn waiting_for_data(self, wait_for: &'static str) -> Self {
-        Self { wait_for: Some(wait_for), ..self }
+        Self {
+            wait_for: Some(wait_for),
+            ..self
+        }
     }
 
     /// Of the fan-out.
@@ -54,11 +66,25 @@ impl fmt::Display for Spec {
         writeln!(f, "name = \"recommender\"")?;
         writeln!(f, "overlap = \"{}\"", self.overlap)?;
         writeln!(f, "within = \"{}\"", self.within)?;
-        let told = ["failed", "succeeded", "kept_champion", "moved", "skipped", "late", "cancelled"];
+        let told = [
+            "failed",
+            "succeeded",
+            "kept_champion",
+            "moved",
+            "skipped",
+            "late",
+            "cancelled",
+        ];
         if self.is_train_only {
-            writeln!(f, "[train]\nprogram = [\"true\"]\ngpus = 0\nvcpus = 1\nmemory_gib = 2\ntimeout = \"1h\"")?;
+            writeln!(
+                f,
+                "[train]\nprogram = [\"true\"]\ngpus = 0\nvcpus = 1\nmemory_gib = 2\ntimeout = \"1h\""
+            )?;
         } else {
-            writeln!(f, "[data]\nprefix = \"interactions/\"\nskip_if_unchanged = true")?;
+            writeln!(
+                f,
+                "[data]\nprefix = \"interactions/\"\nskip_if_unchanged = true"
+            )?;
             if let Some(wait_for) = self.wait_for {
                 writeln!(f, "wait_for = \"{wait_for}\"")?;
             }
@@ -67,8 +93,15 @@ impl fmt::Display for Spec {
                 "[train]\nprogram = [\"train\"]\ngpus = 1\nvcpus = 4\nmemory_gib = 15\nmax_memory_gib = 60\ntimeout = \"6h\""
             )?;
             writeln!(f, "[evaluate]\nprogram = [\"evaluate\"]")?;
-            writeln!(f, "[evaluate.gate]\nmetric = \"ndcg_at_10\"\nmin_gain = 0.01")?;
-            writeln!(f, "[recommend]\nprogram = [\"recommend\"]\nshards = {}", self.shards)?;
+            writeln!(
+                f,
+                "[evaluate.gate]\nmetric = \"ndcg_at_10\"\nmin_gain = 0.01"
+            )?;
+            writeln!(
+                f,
+                "[recommend]\nprogram = [\"recommend\"]\nshards = {}",
+                self.shards
+            )?;
         }
         writeln!(f, "[notify]\non = {told:?}")
     }

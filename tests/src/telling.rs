@@ -15,7 +15,11 @@ impl Week {
         };
         let mut text = String::new();
         for line in &ledger.history {
-            let time = line.at.to_zoned(TimeZone::UTC).strftime("%H:%M").to_string();
+            let time = line
+                .at
+                .to_zoned(TimeZone::UTC)
+                .strftime("%H:%M")
+                .to_string();
             let what = line.what.split(", fingerprint").next().unwrap_or_default();
             let what = what.replace(&format!("{run}--"), "");
             // Writing to a text cannot fail.
@@ -32,9 +36,19 @@ impl Week {
     pub fn tell_all(&self) -> String {
         let mut text = String::new();
         for ledger in self.ledgers() {
-            let _ = writeln!(text, "== {} {:?}, pending {}", ledger.id, ledger.phase, ledger.pending.len());
+            let _ = writeln!(
+                text,
+                "== {} {:?}, pending {}",
+                ledger.id,
+                ledger.phase,
+                ledger.pending.len()
+            );
             for pending in &ledger.pending {
-                let _ = writeln!(text, "   {} {:?} {:?}", pending.id, pending.claim, pending.not_before);
+                let _ = writeln!(
+                    text,
+                    "   {} {:?} {:?}",
+                    pending.id, pending.claim, pending.not_before
+                );
             }
             text.push_str(&self.tell(&ledger.id));
         }

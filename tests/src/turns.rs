@@ -28,8 +28,13 @@ pub struct Invocation<'a, T> {
 /// Runs one invocation to its end.
 pub fn run<T>(edge: &MemoryEdge, work: impl Future<Output = T>) -> Ended<T> {
     let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
-    let only = Invocation { edge: edge.clone(), work };
-    by_turns(vec![only], |_| 0).pop().expect("one invocation has one end")
+    let only = Invocation {
+        edge: edge.clone(),
+        work,
+    };
+    by_turns(vec![only], |_| 0)
+        .pop()
+        .expect("one invocation has one end")
 }
 
 /// Runs several at once. `turn` gets the places of those still at work and says which of *these* makes
@@ -42,12 +47,16 @@ pub fn by_turns<T>(
     let mut at_work: Vec<Option<Invocation<'_, T>>> = invocations.into_iter().map(Some).collect();
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..POLLS_MAX {
-        let places: Vec<usize> = (0..at_work.len()).filter(|place| at_work[*place].is_some()).collect();
+        let places: Vec<usize> = (0..at_work.len())
+            .filter(|place| at_work[*place].is_some())
+            .collect();
         if places.is_empty() {
             return ends.into_iter().flatten().collect();
         }
         let place = places[turn(&places) % places.len()];
-        let Some(invocation) = at_work[place].as_mut() else { continue };
+        let Some(invocation) = at_work[place].as_mut() else {
+            continue;
+        };
         let polled = invocation.work.as_mut().poll(&mut context);
         let end = match polled {
             Poll::Ready(answer) => Ended::Answered(answer),

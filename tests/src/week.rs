@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use trainspot_edge::Store;
 use trainspot_edge::drive::{DriveError, drive};
-use trainspot_edge::memory::{AttemptEnd, BatchJob, CallKind, MemoryEdge};
+use trainspot_edge::memory::{AttemptEnd, BatchJob, CallKind, MemoryBatch, MemoryEdge};
 use trainspot_edge::settings::Settings;
 use trainspot_edge::store::Condition;
 use trainspot_shared::attempt::AttemptOutcome;
@@ -105,7 +105,7 @@ impl Week {
                 r#"{"recommender":{"expression":"cron(0 2 ? * MON,FRI *)","time_zone":"UTC"}}"#,
             )
             .expect("the schedule is valid"),
-            function_timeout: std::time::Duration::from_secs(60),
+            function_timeout: std::time::Duration::from_mins(1),
         };
         let pipeline: PipelineName = "recommender".parse().expect("a valid name");
         let mut week = Self {
@@ -158,25 +158,32 @@ impl Week {
     fn write(&mut self, bucket: &str, key: &str, body: &[u8]) {
         let store = self.edge.objects();
         let put = store.put(bucket, key, body.to_vec(), Condition::Always);
-        let Ended::Answered(put) = run(&self.edge, put) else { panic!("nobody kills a story") };
+        let Ended::Answered(put) = run(&self.edge, put) else {
+            panic!("nobody kills a story")
+        };
         put.expect("a store in memory takes everything");
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
         let get = self.edge.objects().get(RESULTS, key);
-        let Ended::Answered(fetched) = run(&self.edge, get) else { panic!("nobody kills a story") };
+        let Ended::Answered(fetched) = run(&self.edge, get) else {
+            panic!("nobody kills a story")
+        };
         let fetched = fetched.expect("a store in memory answers")?;
         Some(serde_json::from_slice(&fetched.body).expect("a document is what its key promises"))
     }
 
     /// The pipeline's head.
     pub fn head(&self) -> PipelineHead {
-        self.read(&layout::pipeline_head(&self.pipeline)).expect("the pipeline was pushed")
+        self.read(&layout::pipeline_head(&self.pipeline))
+            .expect("the pipeline was pushed")
     }
 
     /// The run of a tick such as `20261123T0200Z`.
     pub fn run_of(&self, tick: &str) -> RunId {
-        format!("{}-{tick}", self.pipeline).parse().expect("a story's ticks are valid")
+        format!("{}-{tick}", self.pipeline)
+            .parse()
+            .expect("a story's ticks are valid")
     }
 
     /// A ledger.
@@ -187,7 +194,16 @@ impl Week {
     /// Every ledger, by run.
     pub fn ledgers(&self) -> Vec<Run> {
         let keys = self.edge.objects().keys(RESULTS);
-        keys.iter().filter(|key| key.ends_with("/run.json")).filter_map(|key| self.read(key)).collect()
+        keys.iter()
+            .filter(|key| key.ends_with("/run.json"))
+            .filter_map(|key| self.read(key))
+            .collect()
+    }
+
+    /// How many ledgers there are.
+    pub fn n_ledgers(&self) -> usize {
+        let keys = self.edge.objects().keys(RESULTS);
+        keys.iter().filter(|key| key.ends_with("/run.json")).count()
     }
 
     /// The end of a run, in one word, or where it stands.
@@ -218,12 +234,20 @@ impl Week {
 
     /// Whether an object is in the results bucket.
     pub fn has_object(&self, key: &str) -> bool {
-        self.edge.objects().keys(RESULTS).iter().any(|there| there == key)
+        self.edge
+            .objects()
+            .keys(RESULTS)
+            .iter()
+            .any(|there| there == key)
     }
 
     /// Ids of what SNS took, in order.
     pub fn told(&self) -> Vec<String> {
-        self.edge.told().into_iter().map(|notice| notice.id).collect()
+        self.edge
+            .told()
+            .into_iter()
+            .map(|notice| notice.id)
+            .collect()
     }
 
     // ---- waking the functions
@@ -302,7 +326,8 @@ impl Week {
         let because = "no longer wanted".to_owned();
         let seen = vec![Observation::Cancel { because }];
         let settings = self.settings.clone();
-        let Ended::Answered(answer) = run(&edge, drive(&edge, &settings, run_id, seen, "cli")) else {
+        let Ended::Answered(answer) = run(&edge, drive(&edge, &settings, run_id, seen, "cli"))
+        else {
             panic!("nobody kills the cli");
         };
         self.watch();
@@ -311,7 +336,11 @@ impl Week {
 
     /// What Batch emitted since the last time; it is the story's now.
     pub fn take_events(&mut self) -> Vec<Wake> {
-        self.edge.batch(|batch| batch.take_events()).into_iter().map(Wake::Event).collect()
+        self.edge
+            .batch(MemoryBatch::take_events)
+            .into_iter()
+            .map(Wake::Event)
+            .collect()
     }
 
     /// Everything on its way arrives, in order, until nothing is.
@@ -350,7 +379,10 @@ impl Week {
 
     /// The same for one shard.
     pub fn script_shard(&mut self, shard: u32, deeds: impl IntoIterator<Item = Deed>) {
-        self.scripts.entry((Stage::Recommend, Some(shard))).or_default().extend(deeds);
+        self.scripts
+            .entry((Stage::Recommend, Some(shard)))
+            .or_default()
+            .extend(deeds);
     }
 
     /// Every job that was ever submitted, without array children.
@@ -365,7 +397,11 @@ impl Week {
     pub fn job_list(&self) -> Vec<String> {
         let name = |job: &BatchJob| {
             let (_, stage) = job.seen.name.rsplit_once("--").unwrap_or_default();
-            format!("{stage} {:?} in {}", job.seen.status, job.seen.queue.trim_start_matches(QUEUE))
+            format!(
+                "{stage} {:?} in {}",
+                job.seen.status,
+                job.seen.queue.trim_start_matches(QUEUE)
+            )
         };
         self.jobs().iter().map(name).collect()
     }
@@ -374,15 +410,24 @@ impl Week {
     pub fn runnable(&self) -> Vec<String> {
         self.edge.batch(|batch| {
             let waits = |job: &&BatchJob| job.seen.status == JobStatus::Runnable;
-            batch.jobs().filter(waits).map(|job| job.seen.id.clone()).collect()
+            batch
+                .jobs()
+                .filter(waits)
+                .map(|job| job.seen.id.clone())
+                .collect()
         })
     }
 
     /// A host takes the job, and an agent starts on it.
     pub fn start(&mut self, id: &str) -> Worker {
         self.edge.batch(|batch| batch.start(id));
-        let job = self.edge.batch(|batch| batch.job(id).cloned()).expect("the job is there");
-        let sight = self.edge.caller(&format!("agent/{id}"), SignedDuration::ZERO);
+        let job = self
+            .edge
+            .batch(|batch| batch.job(id).cloned())
+            .expect("the job is there");
+        let sight = self
+            .edge
+            .caller(&format!("agent/{id}"), SignedDuration::ZERO);
         let Ended::Answered(worker) = run(&sight, Worker::of(sight.clone(), &job)) else {
             panic!("an agent's calls are not killed");
         };
@@ -434,7 +479,11 @@ impl Week {
             Deed::Finish => self.finish(id, &mut worker, &AttemptEnd::exit(0)),
             Deed::FinishesThen(end) => self.finish(id, &mut worker, &end),
             Deed::Reclaimed { step } => {
-                let end = if self.finished(worker.publish_checkpoint(step)) { 75 } else { 79 };
+                let end = if self.finished(worker.publish_checkpoint(step)) {
+                    75
+                } else {
+                    79
+                };
                 self.finished(worker.leave_record(AttemptOutcome::PreemptedPublished, end));
                 self.end(id, &AttemptEnd::exit(end));
             }
@@ -467,7 +516,7 @@ impl Week {
             for id in &runnable {
                 self.work(id);
             }
-            if runnable.is_empty() && !self.ledgers().is_empty() && self.head().entries.is_empty() {
+            if runnable.is_empty() && self.n_ledgers() > 0 && self.head().entries.is_empty() {
                 return;
             }
             if runnable.is_empty() {
@@ -483,7 +532,9 @@ impl Week {
     /// in every document that the move changed.
     pub fn watch(&mut self) {
         let list = self.edge.objects().list(RESULTS, "state/");
-        let Ended::Answered(Ok(objects)) = run(&self.edge, list) else { panic!("a store answers") };
+        let Ended::Answered(Ok(objects)) = run(&self.edge, list) else {
+            panic!("a store answers")
+        };
         for object in objects {
             if self.watched.get(&object.key) == Some(&object.etag) {
                 continue;
@@ -498,23 +549,37 @@ impl Week {
     }
 
     fn watch_ledger(&mut self, key: &str) {
-        let Some(ledger) = self.read::<Run>(key) else { return };
+        let Some(ledger) = self.read::<Run>(key) else {
+            return;
+        };
         if let Some(end) = ledger.end {
-            let known = self.ends.entry(ledger.id.clone()).or_insert_with(|| end.clone());
+            let known = self
+                .ends
+                .entry(ledger.id.clone())
+                .or_insert_with(|| end.clone());
             assert_eq!(*known, end, "{} ended twice", ledger.id);
         } else {
-            assert!(!self.ends.contains_key(&ledger.id), "{} came back to life", ledger.id);
+            assert!(
+                !self.ends.contains_key(&ledger.id),
+                "{} came back to life",
+                ledger.id
+            );
         }
     }
 
     fn watch_head(&mut self, key: &str) {
         let head = self.read::<Value>(key).unwrap_or_default();
         let output = head.get("output").cloned();
-        let Some(output) = output.and_then(|output| serde_json::from_value::<Published>(output).ok()) else {
+        let Some(output) =
+            output.and_then(|output| serde_json::from_value::<Published>(output).ok())
+        else {
             assert!(!self.outputs.contains_key(key), "{key} lost its output");
             return;
         };
-        let known = self.outputs.entry(key.to_owned()).or_insert_with(|| output.clone());
+        let known = self
+            .outputs
+            .entry(key.to_owned())
+            .or_insert_with(|| output.clone());
         assert_eq!(*known, output, "{key} was published twice");
     }
 
@@ -523,14 +588,28 @@ impl Week {
         assert_eq!(self.head().entries, [], "entries are left");
         let told: BTreeSet<String> = self.told().into_iter().collect();
         for ledger in self.ledgers() {
-            let end = ledger.end.as_ref().unwrap_or_else(|| panic!("{} did not end", ledger.id));
+            let end = ledger
+                .end
+                .as_ref()
+                .unwrap_or_else(|| panic!("{} did not end", ledger.id));
             let id = format!("{}/{}", ledger.id, end.as_str());
-            let is_refused = ledger.notices.iter().any(|n| n.id == id && n.undeliverable.is_some());
-            assert!(told.contains(&id) || is_refused, "nobody was told {id}; told: {told:?}");
+            let is_refused = ledger
+                .notices
+                .iter()
+                .any(|n| n.id == id && n.undeliverable.is_some());
+            assert!(
+                told.contains(&id) || is_refused,
+                "nobody was told {id}; told: {told:?}"
+            );
             assert!(ledger.is_settled(), "{} is not settled", ledger.id);
         }
         for job in self.jobs() {
-            assert!(job.seen.status.is_terminal(), "{} is still {:?}", job.seen.name, job.seen.status);
+            assert!(
+                job.seen.status.is_terminal(),
+                "{} is still {:?}",
+                job.seen.name,
+                job.seen.status
+            );
         }
     }
 
@@ -563,7 +642,10 @@ fn door(wake: &Wake) -> Option<&'static str> {
         "RUNNING" => Some("supervise-runs"),
         "RUNNABLE" => {
             let attempts = detail["attempts"].as_array()?;
-            attempts.iter().any(|a| a["statusReason"].is_string()).then_some("supervise-runs")
+            attempts
+                .iter()
+                .any(|a| a["statusReason"].is_string())
+                .then_some("supervise-runs")
         }
         _ => None,
     }

@@ -55,15 +55,20 @@ pub struct Worker {
 impl Worker {
     /// A worker for the attempt that `job` is at; reads the job's document.
     pub async fn of(edge: MemoryEdge, job: &BatchJob) -> Self {
-        let address = job.request.job_document.strip_prefix("s3://").expect("an address in S3");
+        let address = job
+            .request
+            .job_document
+            .strip_prefix("s3://")
+            .expect("an address in S3");
         let (bucket, key) = address.split_once('/').expect("a bucket and a key");
         let fetched = edge.get(bucket, key).await.expect("the store answers");
         let fetched = fetched.expect("a job document is written before its job is submitted");
         let document: JobDocument = serde_json::from_slice(&fetched.body).expect("a job document");
         let (parent, index) = match job.seen.array {
-            Some(ArrayRole::Child { index }) => {
-                (job.seen.id.split(':').next().unwrap_or_default(), Some(index))
-            }
+            Some(ArrayRole::Child { index }) => (
+                job.seen.id.split(':').next().unwrap_or_default(),
+                Some(index),
+            ),
             _ => (job.seen.id.as_str(), None),
         };
         let me = stage_head::Worker {
@@ -86,14 +91,19 @@ impl Worker {
     /// Comes in on the heads, or is turned away.
     pub async fn arrive(&mut self) -> Arrival {
         if self.shard.is_some() {
-            let parent = stage_head::Worker { attempt: ATTEMPT_OF_PARENT, ..self.me.clone() };
+            let parent = stage_head::Worker {
+                attempt: ATTEMPT_OF_PARENT,
+                ..self.me.clone()
+            };
             let key = layout::stage_head(&self.document.run_id, self.document.stage, None);
             let (arrival, _) = self.come_in(&key, None, &parent).await;
             if arrival != Arrival::Work {
                 return arrival;
             }
         }
-        let absent = self.shard.map(|_| StageHead::absent_shard(self.document.base));
+        let absent = self
+            .shard
+            .map(|_| StageHead::absent_shard(self.document.base));
         let (arrival, from) = self.come_in(&self.head_key(), absent, &self.me).await;
         self.resumed_from = from;
         arrival
@@ -102,8 +112,7 @@ impl Worker {
     /// Publishes a checkpoint, if it may.
     pub async fn publish_checkpoint(&mut self, step: u64) -> bool {
         let (run, stage) = (&self.document.run_id, self.document.stage);
-        let own =
-            layout::checkpoints(run, stage, self.shard, self.me.submission, self.me.attempt);
+        let own = layout::checkpoints(run, stage, self.shard, self.me.submission, self.me.attempt);
         let prefix = format!("{own}{step}/");
         let files = vec![("weights", json!({"step": step}))];
         let published = self.lay_down(prefix, step, files).await;
@@ -166,7 +175,8 @@ impl Worker {
             log_tail: vec![format!("exit code {exit_code}")],
         };
         let body = serde_json::to_vec(&record).expect("a record is JSON");
-        self.write(&format!("{}{}", self.results_prefix(), file::ATTEMPT), body).await;
+        self.write(&format!("{}{}", self.results_prefix(), file::ATTEMPT), body)
+            .await;
     }
 
     fn results_prefix(&self) -> String {
@@ -184,30 +194,45 @@ impl Worker {
         absent: Option<StageHead>,
         worker: &stage_head::Worker,
     ) -> (Arrival, Option<u64>) {
-        cas::change(&self.edge, &self.edge, &self.bucket, key, |seen: Option<&StageHead>, write_id| {
-            let Some(head) = seen.cloned().or_else(|| absent.clone()) else {
-                return Decision::Leave((Arrival::NotOwner, None));
-            };
-            let from = head.latest_checkpoint.as_ref().map(|checkpoint| checkpoint.step);
-            match head.place_for(worker, write_id) {
-                Place::Work(next) => Decision::Write(Box::new(next), (Arrival::Work, from)),
-                Place::Done => Decision::Leave((Arrival::Done, from)),
-                Place::NotOwner(_) => Decision::Leave((Arrival::NotOwner, from)),
-            }
-        })
+        cas::change(
+            &self.edge,
+            &self.edge,
+            &self.bucket,
+            key,
+            |seen: Option<&StageHead>, write_id| {
+                let Some(head) = seen.cloned().or_else(|| absent.clone()) else {
+                    return Decision::Leave((Arrival::NotOwner, None));
+                };
+                let from = head
+                    .latest_checkpoint
+                    .as_ref()
+                    .map(|checkpoint| checkpoint.step);
+                match head.place_for(worker, write_id) {
+                    Place::Work(next) => Decision::Write(Box::new(next), (Arrival::Work, from)),
+                    Place::Done => Decision::Leave((Arrival::Done, from)),
+                    Place::NotOwner(_) => Decision::Leave((Arrival::NotOwner, from)),
+                }
+            },
+        )
         .await
         .expect("the head can be changed")
     }
 
     async fn publish(&self, publication: Publication) -> bool {
         let key = self.head_key();
-        cas::change(&self.edge, &self.edge, &self.bucket, &key, |seen: Option<&StageHead>, write_id| {
-            let next = seen.map(|head| head.publish(&self.me, publication.clone(), write_id));
-            match next {
-                Some(Ok(next)) => Decision::Write(Box::new(next), true),
-                _ => Decision::Leave(false),
-            }
-        })
+        cas::change(
+            &self.edge,
+            &self.edge,
+            &self.bucket,
+            &key,
+            |seen: Option<&StageHead>, write_id| {
+                let next = seen.map(|head| head.publish(&self.me, publication.clone(), write_id));
+                match next {
+                    Some(Ok(next)) => Decision::Write(Box::new(next), true),
+                    _ => Decision::Leave(false),
+                }
+            },
+        )
         .await
         .expect("the head can be changed")
     }
@@ -228,10 +253,10 @@ impl Worker {
             });
             self.write(&format!("{prefix}{name}"), body).await;
         }
-        let manifest =
-            serde_json::to_vec(&Manifest::of(step, listed)).expect("a manifest is JSON");
+        let manifest = serde_json::to_vec(&Manifest::of(step, listed)).expect("a manifest is JSON");
         let manifest_sha256 = sha256_hex(&manifest);
-        self.write(&format!("{prefix}{}", file::MANIFEST), manifest).await;
+        self.write(&format!("{prefix}{}", file::MANIFEST), manifest)
+            .await;
         Published {
             prefix,
             manifest_sha256,
@@ -243,7 +268,10 @@ impl Worker {
     }
 
     async fn write(&self, key: &str, body: Vec<u8>) {
-        let put = self.edge.put(&self.bucket, key, body, Condition::Always).await;
+        let put = self
+            .edge
+            .put(&self.bucket, key, body, Condition::Always)
+            .await;
         put.expect("the store takes it");
     }
 }

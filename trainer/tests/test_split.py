@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainer.dataset import interactions
-from trainer.split import p1_leave_one_out, p2_rolling
+from trainer.split import nothing_to_judge, p1_leave_one_out, p2_rolling
 
 
 def events(rows):
@@ -65,6 +65,15 @@ def test_repeats_are_targets_where_they_are_asked_for():
     split = p2_rolling(made, repeats=True)
 
     assert [target for _, _, target in histories(made, split)] == [0, 9]
+
+
+def test_a_shop_where_people_only_come_back_can_be_judged_with_repeats_alone():
+    made = events([("a", n % 4, n) for n in range(10)])
+
+    assert nothing_to_judge(p2_rolling(made)).endswith(
+        "received: 8 events and 0 targets, with 2 repeats left out"
+    )
+    assert len(p2_rolling(made, repeats=True).cases) == 2
 
 
 def test_a_new_user_is_predicted_from_nothing():

@@ -17,6 +17,7 @@ from trainer.failure import BelowFloor, ConfigurationError, DataError
 from trainer.gather import gather
 from trainer.progress import Progress, curve
 from trainer.recommend import recommend
+from trainer.split import p2_rolling
 from trainer.top_k import top_k
 
 ESTIMATE = {"mean", "low", "high"}
@@ -176,13 +177,13 @@ def test_a_best_below_the_floor_is_78_and_still_leaves_its_metrics(trained, tmp_
     assert (tmp_path / "metrics.json").exists()
 
 
-def shards_of(trained, root, candidate, shards, top_k=7):
+def shards_of(trained, root, candidate, shards, top_k=7, repeats=False):
     """Recommends all shards into `root` as gather's input."""
     for shard in range(shards):
         out = root / "recommend" / str(shard)
         out.mkdir(parents=True)
         recommend(
-            RecommendConfig(candidate, top_k),
+            RecommendConfig(candidate, top_k, repeats),
             trained.data,
             trained.inputs,
             out,
@@ -197,10 +198,10 @@ def all_rows(root):
     return pa.concat_tables(pq.read_table(path / "recommendations.parquet") for path in folders)
 
 
-def run_gather(trained, root, **asked):
+def run_gather(trained, root, repeats=False, **asked):
     out = root / "out"
     out.mkdir(exist_ok=True)
-    return gather(asked, trained.data, root, out, Progress(out, "gather"))
+    return gather(asked, trained.data, root, out, Progress(out, "gather"), repeats)
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
@@ -218,6 +219,7 @@ def test_any_number_of_shards_gives_the_same_rows(trained, tmp_path, candidate):
         "rows",
         "top_k",
         "candidate",
+        "repeats",
         "files",
         "verified",
     }
@@ -241,6 +243,63 @@ def test_a_row_is_as_long_as_what_is_left_when_that_is_less(trained, tmp_path):
         assert len(items) == events.n_items - len(had)
 
 
+@pytest.mark.parametrize("candidate", ["network", "sequential-rules"])
+def test_with_repeats_the_best_items_of_all_are_served(trained, tmp_path, candidate):
+    shards_of(trained, tmp_path, candidate, 2, top_k=1000, repeats=True)
+    events = read_interactions(trained.data)
+
+    result = run_gather(trained, tmp_path, repeats=True)
+
+    assert result["repeats"] is True
+    about = json.loads((tmp_path / "recommend" / "1" / "shard.json").read_text())
+    assert about["repeats"] is True
+    rows = all_rows(tmp_path)
+    assert all(len(set(items)) == events.n_items for items in rows.column("items").to_pylist())
+    # The items that are masked by default are the only difference.
+    shards_of(trained, tmp_path / "unseen", candidate, 1, top_k=1000)
+    fresh = all_rows(tmp_path / "unseen").column("items").to_pylist()
+    for user, items in enumerate(rows.column("items").to_pylist()):
+        had = events.item[events.offsets[user] : events.offsets[user + 1]]
+        had = set(events.item_ids.take(pa.array(had)).to_pylist())
+        assert [item for item in items if item not in had] == fresh[user]
+
+
+@pytest.mark.parametrize("made_with", [True, False])
+def test_shards_made_under_another_rule_than_the_run_are_refused(trained, tmp_path, made_with):
+    shards_of(trained, tmp_path, "popularity", 2, repeats=made_with)
+
+    reason = refused(trained, tmp_path, repeats=not made_with)
+
+    told = json.dumps(made_with)
+    assert reason == (
+        f"shard 0: `repeats` must be {json.dumps(not made_with)} in this run, received: {told}"
+    )
+
+
+def test_one_shard_under_another_rule_than_the_others_is_named(trained, tmp_path):
+    shards_of(trained, tmp_path, "popularity", 2)
+    shards_of(trained, tmp_path / "other", "popularity", 2, repeats=True)
+    shutil.rmtree(tmp_path / "recommend" / "1")
+    shutil.copytree(tmp_path / "other" / "recommend" / "1", tmp_path / "recommend" / "1")
+
+    assert refused(trained, tmp_path).startswith("shard 1: `repeats` must be False")
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_what_is_measured_is_what_is_served(trained, tmp_path, repeats):
+    config = EvaluateConfig(repeats=repeats)
+
+    report = evaluate(
+        config, trained.data, trained.inputs, tmp_path, Progress(tmp_path, "evaluate")
+    )
+
+    rolling = report["protocols"]["p2_rolling"]
+    assert f"as in what is served (`repeats` is {json.dumps(repeats)}" in rolling["description"]
+    split = p2_rolling(read_interactions(trained.data), repeats)
+    assert rolling["events"] == len(split.cases.target_item)
+    assert "as in what is served" not in report["protocols"]["p1"]["description"]
+
+
 @pytest.fixture
 def good(trained, tmp_path):
     """Two shards that gather accepts, for a test to spoil."""
@@ -249,9 +308,9 @@ def good(trained, tmp_path):
     return tmp_path
 
 
-def refused(trained, root):
+def refused(trained, root, **more):
     with pytest.raises(DataError) as caught:
-        run_gather(trained, root)
+        run_gather(trained, root, **more)
     return caught.value.reason
 
 
@@ -343,6 +402,15 @@ def test_wrong_rows_are_found_though_the_checksum_is_right(trained, good, change
 
     assert refused(trained, good).startswith("shard 1: ")
     assert reason in refused(trained, good)
+
+
+def test_wrong_rows_with_repeats_are_found_too(trained, tmp_path):
+    shards_of(trained, tmp_path, "popularity", 2, repeats=True)
+
+    rewrite(tmp_path, 1, swap_first_items)
+
+    reason = refused(trained, tmp_path, repeats=True)
+    assert reason == "shard 1: has an item twice for one user"
 
 
 def test_an_item_that_the_user_had_is_found(trained, good):

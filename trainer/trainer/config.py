@@ -116,6 +116,7 @@ class TrainConfig:
     chunk_s: float = 0.25  # aimed-at length of one compiled chunk of steps; at most 2
     stall_after_s: float = 600.0
     deterministic: bool = False
+    repeats: bool = False  # changes no weight: see `EvaluateConfig.repeats`
     raise_at_step: int | None = None  # test only: fail with a bug at this step
 
     def __post_init__(self) -> None:
@@ -150,6 +151,7 @@ class TrainConfig:
             "expected_reclaim_s",
             "chunk_s",
             "stall_after_s",
+            "repeats",
             "raise_at_step",
         ):
             del kept[name]
@@ -163,7 +165,9 @@ class EvaluateConfig:
     seed: int = 7
     p1_network_epochs: int = 0  # 0: the network is not scored on P1
     quality_floor: float | None = None  # NDCG@10 on P2-rolling below which the stage exits 78
-    repeats: bool = False  # P2-rolling also asks for items that the user had already
+    # Items that a user had already may come again: they are ranked and are targets of P2-rolling.
+    # The stages that serve must be told the same, or what is measured is not what is served.
+    repeats: bool = False
     champion_candidate: str | None = None
     champion_run_id: str | None = None
 
@@ -180,6 +184,7 @@ class RecommendConfig:
 
     candidate: str = "network"
     top_k: int = 50
+    repeats: bool = False  # items that a user had already are recommended too
 
     def __post_init__(self) -> None:
         known_candidate("candidate", self.candidate)

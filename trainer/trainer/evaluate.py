@@ -17,7 +17,7 @@ from trainer.failure import BelowFloor, ConfigurationError, DataError
 from trainer.metrics import METRICS, Candidate
 from trainer.progress import Progress
 from trainer.scoring import Scored, score, segment_targets, user_means
-from trainer.split import Split, p1_leave_one_out, p2_rolling
+from trainer.split import REPEATS_HINT, Split, nothing_to_judge, p1_leave_one_out, p2_rolling
 
 SCHEMA = 1
 GATE_METRIC = "ndcg_at_10"
@@ -32,11 +32,11 @@ P1_TEXT = (
 )
 REPEATS_TEXT = (
     " All items are ranked, ties at mid-rank. Items that the user had already are ranked and are "
-    "targets too, though they are never served."
+    "targets too, as in what is served (`repeats` is true)."
 )
 RULE_TEXT = (
     " All items are ranked, ties at mid-rank. Items that the user had already are neither ranked "
-    "nor targets, as in what is served"
+    "nor targets"
 )
 
 
@@ -54,7 +54,7 @@ def evaluate(
         )
     rolling = p2_rolling(events, config.repeats)
     if len(rolling.cases) == 0 or rolling.fit.n_events == 0:
-        raise DataError("the dataset must have events on both sides of its 80 % time")
+        raise DataError(nothing_to_judge(rolling), REPEATS_HINT)
 
     contenders: dict[str, Candidate] = {"network": candidates.network(saved, events)}
     contenders |= {name: candidates.baselines.fit(name, rolling.fit) for name in BASELINES}
@@ -76,7 +76,8 @@ def evaluate(
     names = list(contenders)
     means = {name: user_means(p2, name)[GATE_METRIC].mean() for name in names}
     best = max(names, key=lambda name: (means[name], -names.index(name)))
-    rule_text = f"{RULE_TEXT} ({rolling.repeats} later repeats left out)."
+    served = f"as in what is served (`repeats` is false; {rolling.repeats} later repeats left out)"
+    rule_text = f"{RULE_TEXT}, {served}."
     p2_text = P2_TEXT + (REPEATS_TEXT if config.repeats else rule_text) + champion_text
     p1_text = P1_TEXT + RULE_TEXT + "."
     if "network" not in p1_contenders:

@@ -1,7 +1,8 @@
 """The gather stage: proves that the shards together are the recommendations of all users.
 
 It trusts nothing that a shard says about itself: rows, users, distinctness, unseen items and the
-order of scores are checked against the files and the dataset. It changes and copies no rows.
+order of scores are checked against the files and the dataset, under the rule of this run and not
+the one that a shard claims. It changes and copies no rows.
 """
 
 import json
@@ -20,7 +21,7 @@ from trainer.failure import DataError
 from trainer.progress import Progress
 from trainer.recommend import ROWS, SHARD, shard_range
 
-AGREED = ("shards", "top_k", "candidate", "dataset_fingerprint")
+AGREED = ("shards", "top_k", "candidate", "repeats", "dataset_fingerprint")
 
 
 def gather(
@@ -29,9 +30,11 @@ def gather(
     input_dir: Path,
     out_dir: Path,
     progress: Progress,
+    repeats: bool = False,
 ) -> dict[str, Any]:
     """Verifies all shards and writes `recommendations.json`. `asked` may name the `candidate` and
-    the `top_k` that the run wants; what it does not name is as the shards agree."""
+    the `top_k` that the run wants; what it does not name is as the shards agree. `repeats` is
+    the run's own: shards made under another rule are refused."""
     progress.say("reading data")
     events = read_interactions(data_dir)
     folder = input_dir / "recommend"
@@ -47,7 +50,13 @@ def gather(
             f"shard 0: must be of this dataset ({events.fingerprint}), "
             f"received: {first['dataset_fingerprint']}"
         )
-    seen = np.unique(events.user.astype(np.int64) * events.n_items + events.item)
+    if first["repeats"] != repeats:
+        raise DataError(
+            f"shard 0: `repeats` must be {json.dumps(repeats)} in this run, "
+            f"received: {json.dumps(first['repeats'])}",
+            "set `repeats` alike in the params of evaluate, recommend and gather",
+        )
+    seen = had_already(events, repeats)
     unseen = events.n_items - np.bincount(seen // events.n_items, minlength=events.n_users)
     for shard, about in enumerate(abouts):
         progress.tick(shard, len(abouts), "verifying shards")
@@ -61,6 +70,7 @@ def gather(
         "rows": rows,
         "top_k": first["top_k"],
         "candidate": first["candidate"],
+        "repeats": repeats,
         "files": [
             {"shard": shard, "rows": about["rows"], "sha256": about["sha256"]}
             for shard, about in enumerate(abouts)
@@ -70,6 +80,12 @@ def gather(
     write_json(out_dir / "recommendations.json", result)
     progress.say("done", len(abouts), len(abouts))
     return result
+
+
+def had_already(events: Interactions, repeats: bool) -> np.ndarray:
+    """Sorted (user, item) pairs that must not be recommended: none where repeats are served."""
+    pairs = np.unique(events.user.astype(np.int64) * events.n_items + events.item)
+    return pairs[:0] if repeats else pairs
 
 
 def read_shards(folder: Path) -> list[dict[str, Any]]:
@@ -86,7 +102,7 @@ def read_shards(folder: Path) -> list[dict[str, Any]]:
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
             kinds = {"shard": int, "shards": int, "users": int, "rows": int, "top_k": int}
-            kinds |= {"sha256": str, "candidate": str, "dataset_fingerprint": str}
+            kinds |= {"sha256": str, "candidate": str, "dataset_fingerprint": str, "repeats": bool}
             if not all(isinstance(about[key], kind) for key, kind in kinds.items()):
                 raise DataError(f"shard {number}: `{SHARD}` has a field of a wrong type")
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -121,7 +137,8 @@ def verify(
     seen: np.ndarray,
     unseen: np.ndarray,
 ) -> None:
-    """Checks one shard's rows; the error names the shard and, where there is one, the user."""
+    """Checks one shard's rows: K distinct items each, none of them `seen`. The error names the
+    shard and, where there is one, the user."""
 
     def require(holds: bool, what: str) -> None:
         if not holds:
@@ -160,8 +177,7 @@ def verify(
     row = np.repeat(np.arange(last - first), lengths.astype(np.int64))
     pair = (row + first) * np.int64(events.n_items) + place.to_numpy().astype(np.int64)
     require(len(np.unique(pair)) == len(pair), "has an item twice for one user")
-    at = np.minimum(np.searchsorted(seen, pair), len(seen) - 1)
-    had = seen[at] == pair
+    had = np.searchsorted(seen, pair, "right") > np.searchsorted(seen, pair)
     require(not had.any(), f"has an item that user {first_user_of(user_id, row, had)} had already")
     value = scores.flatten().to_numpy(zero_copy_only=False)
     require(bool(np.isfinite(value).all()), "has a score that is no number")

@@ -112,7 +112,8 @@ def run_stage(verb: str, env: Environment, requests: Requests) -> None:
 
         config = parse(RecommendConfig, env.params, later)
         asked = {name: getattr(config, name) for name in ASKED_OF_SHARDS if name in env.params}
-        gather(asked, env.data_dir, env.input_dir, env.output_dir, progress)
+        place = (env.data_dir, env.input_dir, env.output_dir)
+        gather(asked, *place, progress, config.repeats)
 
 
 def prepare_keras(environ: Mapping[str, str], deterministic: bool) -> None:

@@ -5,6 +5,11 @@ from typing import Any
 from trainer.atomic import rfc3339
 from trainer.dataset import Interactions
 
+SEEN = {
+    False: "Items that a user had already are not recommended.",
+    True: "Items that a user had already may be recommended again.",
+}
+
 
 def model_card(about: dict[str, Any], events: Interactions, final_loss: float) -> str:
     """Markdown for a person who did not train it."""
@@ -37,7 +42,7 @@ serves, are counted again from all events.
 
 ## What it is not
 It knows ids and their order only: no prices, texts, pictures or stock. An item that was not in its
-training data stands below all that were. Items that a user had already are never recommended.
+training data stands below all that were. {SEEN[params["repeats"]]}
 The last training loss is {final_loss:.4f}; a loss is no quality: see `metrics.json` of the evaluate
 stage, where the network stands beside plain baselines that may well beat it.
 

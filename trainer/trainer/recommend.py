@@ -1,4 +1,4 @@
-"""The recommend stage: the best unseen items of each user of one shard.
+"""The recommend stage: the best items of each user of one shard, unseen ones unless `repeats`.
 
 A shard is a contiguous range of the sorted users. Users are scored in blocks that lie on a grid
 over all users, not over the shard, so every user is computed in the same company and place
@@ -50,7 +50,7 @@ def recommend(
     for block in range(first // BLOCK_USERS, -(-last // BLOCK_USERS) if last > first else 0):
         progress.tick(max(block * BLOCK_USERS - first, 0), last - first, config.candidate)
         low = block * BLOCK_USERS
-        counted, best, values = block_rows(serving, events, low, config.top_k, (first, last))
+        counted, best, values = block_rows(serving, events, low, config, (first, last))
         lengths.append(counted)
         items.append(best)
         scores.append(values)
@@ -65,6 +65,7 @@ def recommend(
         "sha256": sha256_of(path),
         "top_k": config.top_k,
         "candidate": config.candidate,
+        "repeats": config.repeats,
         "dataset_fingerprint": events.fingerprint,
     }
     if drop_rows:
@@ -75,14 +76,19 @@ def recommend(
 
 
 def block_rows(
-    serving: Candidate, events: Interactions, low: int, k: int, wanted: tuple[int, int]
+    serving: Candidate,
+    events: Interactions,
+    low: int,
+    config: RecommendConfig,
+    wanted: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lengths, items and scores of the wanted users of one whole block."""
     users = np.arange(low, min(low + BLOCK_USERS, events.n_users))
     start, end = events.offsets[users], events.offsets[users + 1]
     scores = serving.scores(events.item, start, end, users)
-    hide_seen(scores, events.item, start, end)
-    best, values = top_k(scores, k)
+    if not config.repeats:
+        hide_seen(scores, events.item, start, end)
+    best, values = top_k(scores, config.top_k)
     mine = (users >= wanted[0]) & (users < wanted[1])
     best, values = best[mine], values[mine]
     visible = np.isfinite(values)

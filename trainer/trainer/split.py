@@ -1,9 +1,9 @@
 """Which events may be learnt from and which must be predicted, for both protocols.
 
-A case is one moment of one user: a history and the items that followed. Unless asked for, items
-that the user had are no targets, because `recommend` never serves them: what is measured is what
-is served. A target's history is strictly earlier than it in P2-rolling, so lines of one order do
-not predict one another.
+A case is one moment of one user: a history and the items that followed. Items that the user had
+are no targets unless repeats are asked for, and `recommend` serves them under the same rule: what
+is measured is what is served. A target's history is strictly earlier than it in P2-rolling, so
+lines of one order do not predict one another.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,10 @@ import numpy as np
 from trainer.dataset import Interactions
 
 TRAIN_SHARE = 0.8
+REPEATS_HINT = (
+    "all timestamps may be the same: check the `timestamp` column; where people only come back to "
+    "what they had, set `repeats` in all stages"
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,15 @@ def p2_rolling(events: Interactions, repeats: bool = False) -> Split:
         cases=cases(events, rows, target_row, targets),
         at_ms=at_ms,
         repeats=len(later) - len(targets),
+    )
+
+
+def nothing_to_judge(split: Split) -> str:
+    """Why a split with an empty side cannot be trained on or judged."""
+    return (
+        "the dataset must have events before and targets after its 80 % time, received: "
+        f"{split.fit.n_events} events and {len(split.cases.target_item)} targets, with "
+        f"{split.repeats} repeats left out"
     )
 
 

@@ -21,7 +21,7 @@ from trainer.interval import checkpoint_interval_s
 from trainer.model_card import model_card
 from trainer.progress import Progress, curve
 from trainer.signals import Requests
-from trainer.split import Split, p2_rolling
+from trainer.split import REPEATS_HINT, Split, nothing_to_judge, p2_rolling
 from trainer.watchdog import Watchdog
 
 
@@ -54,7 +54,7 @@ def train(
     clock.lap("import_s")
     progress.say("reading data")
     events = read_interactions(folders.data)
-    split = p2_rolling(events)
+    split = p2_rolling(events, config.repeats)
     refuse_what_cannot_be_learnt(split)
     loop = TrainingLoop(config, parts(config, events, split.fit))
     origin = checkpoint.Origin(config.model, events.fingerprint, config.digest(), config.seed)
@@ -110,11 +110,7 @@ def parts(
 def refuse_what_cannot_be_learnt(split: Split) -> None:
     """A split with an empty side cannot be trained on or judged."""
     if split.fit.n_events == 0 or len(split.cases) == 0:
-        raise DataError(
-            "the dataset must have events before and new items after its 80 % time, received: "
-            f"{split.fit.n_events} events and {len(split.cases)} cases",
-            "all timestamps may be the same: check the `timestamp` column",
-        )
+        raise DataError(nothing_to_judge(split), REPEATS_HINT)
 
 
 def resume(

@@ -65,9 +65,10 @@ impl Checks {
         let mut text = String::new();
         for check in &self.0 {
             // Writing to a string cannot fail.
-            let _ = match check.holds {
-                true => writeln!(text, "  ok      {}: {}", check.what, check.seen),
-                false => writeln!(text, "  FAILED  {check}"),
+            let _ = if check.holds {
+                writeln!(text, "  ok      {}: {}", check.what, check.seen)
+            } else {
+                writeln!(text, "  FAILED  {check}")
             };
         }
         text

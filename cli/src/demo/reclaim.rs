@@ -10,6 +10,7 @@ use trainspot_shared::champion::Champion;
 use trainspot_shared::identity::{RunId, Stage as RunStage};
 use trainspot_shared::layout;
 use trainspot_shared::pipeline::Shards;
+use trainspot_shared::progress::Progress;
 use trainspot_shared::run::Run;
 
 use crate::demo::checks::{Checks, or_none};
@@ -41,10 +42,7 @@ pub(crate) async fn tell(
     let mut reclaimed_at = None;
     let run = stage
         .follow(&run_id, async |beat| {
-            let share = beat
-                .progress
-                .as_ref()
-                .map_or(0.0, |progress| progress.share());
+            let share = beat.progress.as_ref().map_or(0.0, Progress::share);
             let is_due =
                 beat.job.stage == RunStage::Train && beat.attempt == 1 && share >= RECLAIM_AT;
             if is_due && reclaimed_at.is_none() {

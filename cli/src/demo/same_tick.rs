@@ -150,7 +150,7 @@ fn most_at_once(happenings: &mut tokio::sync::broadcast::Receiver<Happening>) ->
     while let Ok(happening) = happenings.try_recv() {
         match happening {
             Happening::InvocationStarted { function, .. } if function == tick::SUBMIT_TRAINING => {
-                now += 1
+                now += 1;
             }
             Happening::InvocationEnded { function, .. } if function == tick::SUBMIT_TRAINING => {
                 now = now.saturating_sub(1);

@@ -76,9 +76,7 @@ fn replaced(tries: u32) -> anyhow::Result<Error> {
         Command::new(std::env::current_exe().context("find this command's own file")?);
     command.args(std::env::args_os().skip(1));
     // A profile, an endpoint for one service or a session token from the shell would lead elsewhere.
-    let from_shell = std::env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| is_aws(name));
+    let from_shell = std::env::vars_os().map(|(name, _)| name).filter(is_aws);
     for name in from_shell {
         command.env_remove(name);
     }

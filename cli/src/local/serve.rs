@@ -14,7 +14,7 @@ use crate::results::BUCKET_VARIABLE;
 pub(crate) async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
     parts.check(&[])?;
     let local = Local::start(parts, folder, port, |settings| {
-        settings.fire_schedules = true
+        settings.fire_schedules = true;
     })
     .await?;
     until_interrupted(local).await

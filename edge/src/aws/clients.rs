@@ -32,7 +32,7 @@ impl Aws {
     /// For the agent: the same clients with room for large objects. Batch and SNS are not used there.
     pub async fn for_agent() -> Self {
         // A part of 5 GB at 2.5 Gbit/s takes 17 s; stalled-stream protection ends what hangs.
-        Self::with_timeout("", Duration::from_secs(900)).await
+        Self::with_timeout("", Duration::from_mins(15)).await
     }
 
     async fn with_timeout(topic_arn: &str, operation_timeout: Duration) -> Self {

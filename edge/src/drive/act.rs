@@ -25,7 +25,7 @@ use crate::topic::PublishError;
 /// The longest that one call takes; an action is begun only while its lease has that much left.
 const CALL: SignedDuration = SignedDuration::from_secs(15);
 /// After a refusal for load the next try waits 10 s, then 20, 40 … at most this.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(600);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(10);
 
 /// Carries `pending` out. A fault of a service releases the claim, so that whoever comes next tries
 /// again; only a submission can be unclear.

@@ -90,16 +90,14 @@ async fn sweep_pipeline<E: Edge>(
     let head = head.document;
     let mut ledgers = BTreeMap::new();
     for entry in &head.entries {
-        match cas::read::<Run>(edge, bucket, &layout::ledger(&entry.run_id)).await? {
-            Some(run) => {
-                ledgers.insert(entry.run_id.clone(), run.document);
-            }
-            None => {
-                let spec = spec(edge, settings, name).await?;
-                if create(edge, settings, &head, entry, &spec.text, by).await? == Admitted::Created {
-                    swept.recreated.push(entry.run_id.clone());
-                }
-            }
+        let ledger = layout::ledger(&entry.run_id);
+        if let Some(run) = cas::read::<Run>(edge, bucket, &ledger).await? {
+            ledgers.insert(entry.run_id.clone(), run.document);
+            continue;
+        }
+        let spec = spec(edge, settings, name).await?;
+        if create(edge, settings, &head, entry, &spec.text, by).await? == Admitted::Created {
+            swept.recreated.push(entry.run_id.clone());
         }
     }
     let mut jobs = live_jobs(edge, &ledgers).await?;

@@ -72,7 +72,10 @@ impl AttemptEnd {
 pub fn is_retried(end: &AttemptEnd) -> bool {
     end.status_reason.starts_with("Host EC2")
         || matches!(end.exit_code, Some(75 | 76))
-        || end.reason.as_deref().is_some_and(|reason| reason.starts_with("DockerTimeoutError"))
+        || end
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with("DockerTimeoutError"))
 }
 
 /// A job as Batch holds it.
@@ -96,7 +99,13 @@ pub struct MemoryBatch {
 
 impl MemoryBatch {
     pub(super) fn new(clock: VirtualClock) -> Self {
-        Self { clock, jobs: BTreeMap::new(), submitted: 0, emitted: 0, events: Vec::new() }
+        Self {
+            clock,
+            jobs: BTreeMap::new(),
+            submitted: 0,
+            emitted: 0,
+            events: Vec::new(),
+        }
     }
 
     /// Every job, array children too, by id.
@@ -140,7 +149,11 @@ impl MemoryBatch {
                 exit_code: end.exit_code,
                 reason: end.reason.clone(),
                 status_reason: Some(end.status_reason.clone()),
-                log_stream: Some(format!("trainspot/default/{}-{}", seen.id, seen.attempts.len() + 1)),
+                log_stream: Some(format!(
+                    "trainspot/default/{}-{}",
+                    seen.id,
+                    seen.attempts.len() + 1
+                )),
                 started_at_ms: seen.started_at_ms,
                 stopped_at_ms: Some(now),
             });
@@ -164,7 +177,8 @@ impl MemoryBatch {
     pub fn block(&mut self, id: &str, reason: &str) {
         if let Some(job) = self.jobs.get(id) {
             self.emitted += 1;
-            self.events.push(queue_blocked(job, self.emitted, self.clock.now(), reason));
+            self.events
+                .push(queue_blocked(job, self.emitted, self.clock.now(), reason));
         }
     }
 
@@ -204,19 +218,27 @@ impl MemoryBatch {
     pub(super) fn submit(&mut self, request: &JobRequest) -> String {
         self.submitted += 1;
         let id = format!("job-{:04}", self.submitted);
-        let array = request.array_size.map(|size| ArrayRole::Parent { size, summary: BTreeMap::new() });
-        self.jobs.insert(id.clone(), self.fresh(request, id.clone(), array));
+        let array = request.array_size.map(|size| ArrayRole::Parent {
+            size,
+            summary: BTreeMap::new(),
+        });
+        self.jobs
+            .insert(id.clone(), self.fresh(request, id.clone(), array));
         for index in 0..request.array_size.unwrap_or(0) {
             let child = format!("{id}:{index}");
             let role = Some(ArrayRole::Child { index });
-            self.jobs.insert(child.clone(), self.fresh(request, child.clone(), role));
+            self.jobs
+                .insert(child.clone(), self.fresh(request, child.clone(), role));
             self.change(&child, |seen| {
                 seen.status = JobStatus::Runnable;
                 true
             });
         }
-        let waits_as =
-            if request.array_size.is_some() { JobStatus::Pending } else { JobStatus::Runnable };
+        let waits_as = if request.array_size.is_some() {
+            JobStatus::Pending
+        } else {
+            JobStatus::Runnable
+        };
         for status in [JobStatus::Submitted, waits_as] {
             self.change(&id, |seen| {
                 seen.status = status;
@@ -227,7 +249,10 @@ impl MemoryBatch {
     }
 
     pub(super) fn describe(&self, ids: &[String]) -> Vec<JobSeen> {
-        ids.iter().filter_map(|id| self.jobs.get(id)).map(|job| job.seen.clone()).collect()
+        ids.iter()
+            .filter_map(|id| self.jobs.get(id))
+            .map(|job| job.seen.clone())
+            .collect()
     }
 
     pub(super) fn find(&self, queue: &str, name: &str) -> Vec<JobFound> {
@@ -264,7 +289,10 @@ impl MemoryBatch {
             is_cancelled: false,
             array,
         };
-        BatchJob { request: request.clone(), seen }
+        BatchJob {
+            request: request.clone(),
+            seen,
+        }
     }
 
     fn now_ms(&self) -> i64 {
@@ -273,17 +301,24 @@ impl MemoryBatch {
 
     fn children_of(&self, id: &str) -> Vec<String> {
         let prefix = format!("{id}:");
-        self.jobs.keys().filter(|key| key.starts_with(&prefix)).cloned().collect()
+        self.jobs
+            .keys()
+            .filter(|key| key.starts_with(&prefix))
+            .cloned()
+            .collect()
     }
 
     /// Changes a job, tells of it, and lets its parent follow.
     fn change(&mut self, id: &str, change: impl FnOnce(&mut JobSeen) -> bool) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
         if !change(&mut job.seen) {
             return;
         }
         self.emitted += 1;
-        self.events.push(state_change(job, self.emitted, self.clock.now()));
+        self.events
+            .push(state_change(job, self.emitted, self.clock.now()));
         if let Some((parent, _)) = id.split_once(':') {
             self.follow_children(parent);
         }
@@ -291,19 +326,28 @@ impl MemoryBatch {
 
     fn follow_children(&mut self, parent: &str) {
         let children = self.children_of(parent);
-        let states: Vec<JobStatus> =
-            children.iter().filter_map(|id| self.jobs.get(id)).map(|job| job.seen.status).collect();
+        let states: Vec<JobStatus> = children
+            .iter()
+            .filter_map(|id| self.jobs.get(id))
+            .map(|job| job.seen.status)
+            .collect();
         let mut counts = BTreeMap::new();
         for status in &states {
             let word = serde_json::to_value(status).ok();
-            let word = word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+            let word = word
+                .and_then(|word| word.as_str().map(str::to_owned))
+                .unwrap_or_default();
             *counts.entry(word).or_insert(0_u32) += 1;
         }
         let has_ended = states.iter().all(|status| status.is_terminal());
         let has_failed = states.contains(&JobStatus::Failed);
         let now = self.now_ms();
-        let Some(job) = self.jobs.get_mut(parent) else { return };
-        let Some(ArrayRole::Parent { size, summary }) = &mut job.seen.array else { return };
+        let Some(job) = self.jobs.get_mut(parent) else {
+            return;
+        };
+        let Some(ArrayRole::Parent { size, summary }) = &mut job.seen.array else {
+            return;
+        };
         *summary = counts;
         if states.len() < *size as usize || !has_ended || job.seen.status.is_terminal() {
             return;

@@ -10,7 +10,13 @@ const ARN: &str = "arn:aws:batch:us-east-1:123456789012";
 
 /// `Batch Job State Change`.
 pub(super) fn state_change(job: &BatchJob, number: usize, at: Timestamp) -> Value {
-    event("Batch Job State Change", number, at, &job.seen.id, &detail(job))
+    event(
+        "Batch Job State Change",
+        number,
+        at,
+        &job.seen.id,
+        &detail(job),
+    )
 }
 
 /// `Batch Job Queue Blocked`: the reason stands where a state's would.
@@ -20,7 +26,13 @@ pub(super) fn queue_blocked(job: &BatchJob, number: usize, at: Timestamp, reason
     event("Batch Job Queue Blocked", number, at, &job.seen.id, &detail)
 }
 
-fn event(kind: &str, number: usize, at: Timestamp, job: &str, detail: &Map<String, Value>) -> Value {
+fn event(
+    kind: &str,
+    number: usize,
+    at: Timestamp,
+    job: &str,
+    detail: &Map<String, Value>,
+) -> Value {
     // An event's time is told to the second.
     let time = Timestamp::from_second(at.as_second()).unwrap_or(at);
     json!({
@@ -82,7 +94,10 @@ fn detail(job: &BatchJob) -> Map<String, Value> {
                 "environment": [{"name": "TRAINSPOT_JOB", "value": request.job_document}],
             }),
         ),
-        ("timeout", json!({"attemptDurationSeconds": request.timeout_s})),
+        (
+            "timeout",
+            json!({"attemptDurationSeconds": request.timeout_s}),
+        ),
         ("platformCapabilities", json!(["EC2"])),
     ])
 }

@@ -53,7 +53,12 @@ pub struct MemoryEdge {
 
 impl std::fmt::Debug for MemoryEdge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MemoryEdge({} at {})", self.caller.name, self.shared.clock.now())
+        write!(
+            f,
+            "MemoryEdge({} at {})",
+            self.caller.name,
+            self.shared.clock.now()
+        )
     }
 }
 
@@ -83,7 +88,10 @@ impl MemoryEdge {
             calls: AtomicUsize::new(0),
             is_killed: AtomicBool::new(false),
         };
-        Self { shared: Arc::new(shared), caller: Arc::new(caller) }
+        Self {
+            shared: Arc::new(shared),
+            caller: Arc::new(caller),
+        }
     }
 
     /// The same world for another invocation, whose host's clock is off by `skew`.
@@ -95,7 +103,10 @@ impl MemoryEdge {
             calls: AtomicUsize::new(0),
             is_killed: AtomicBool::new(false),
         };
-        Self { shared: self.shared.clone(), caller: Arc::new(caller) }
+        Self {
+            shared: self.shared.clone(),
+            caller: Arc::new(caller),
+        }
     }
 
     /// Whose sight this is.
@@ -123,10 +134,14 @@ impl MemoryEdge {
                 due.map(|place| late.remove(place))
             };
             let Some((at, effect)) = next else { break };
-            self.shared.clock.advance(at.duration_since(self.shared.clock.now()));
+            self.shared
+                .clock
+                .advance(at.duration_since(self.shared.clock.now()));
             effect();
         }
-        self.shared.clock.advance(until.duration_since(self.shared.clock.now()));
+        self.shared
+            .clock
+            .advance(until.duration_since(self.shared.clock.now()));
     }
 
     /// The objects, without a call being counted.
@@ -183,7 +198,9 @@ impl MemoryEdge {
             kind,
             what: what.clone(),
         };
-        let fault = lock(&self.shared.faults).as_mut().and_then(|faults| faults(&call));
+        let fault = lock(&self.shared.faults)
+            .as_mut()
+            .and_then(|faults| faults(&call));
         if fault != Some(Fault::KilledBefore) {
             lock(&self.shared.calls).push(call);
         }
@@ -254,14 +271,20 @@ fn store_trouble(trouble: Trouble, what: String) -> StoreError {
     match trouble {
         Trouble::Unanswered | Trouble::Throttled => {
             let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
-            StoreError::Unreachable { what, source: Box::new(source) }
+            StoreError::Unreachable {
+                what,
+                source: Box::new(source),
+            }
         }
         Trouble::Refused => StoreError::Denied { what },
     }
 }
 
 fn jobs_trouble(trouble: Trouble, what: String) -> JobsError {
-    JobsError { what, why: format!("{trouble:?}").to_lowercase() }
+    JobsError {
+        what,
+        why: format!("{trouble:?}").to_lowercase(),
+    }
 }
 
 impl World for MemoryEdge {
@@ -342,17 +365,27 @@ impl Store for MemoryEdge {
         to: &Path,
     ) -> Result<Option<u64>, StoreError> {
         // The read is the call; what follows is local.
-        self.call(CallKind::Get, key.to_owned(), |_| Ok(()), |trouble, what| {
-            Err(store_trouble(trouble, what))
-        })
+        self.call(
+            CallKind::Get,
+            key.to_owned(),
+            |_| Ok(()),
+            |trouble, what| Err(store_trouble(trouble, what)),
+        )
         .await?;
-        self.shared.store.fetch_file(bucket, key, if_match, to).await
+        self.shared
+            .store
+            .fetch_file(bucket, key, if_match, to)
+            .await
     }
 
     async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let body = std::fs::read(from)
-            .map_err(|source| StoreError::File { what: format!("s3://{bucket}/{key}"), source })?;
-        self.put(bucket, key, body, Condition::Always).await.map(|_| ())
+        let body = std::fs::read(from).map_err(|source| StoreError::File {
+            what: format!("s3://{bucket}/{key}"),
+            source,
+        })?;
+        self.put(bucket, key, body, Condition::Always)
+            .await
+            .map(|_| ())
     }
 }
 
@@ -365,9 +398,15 @@ impl Jobs for MemoryEdge {
             move |shared| Ok(lock(&shared.batch).submit(&asked)),
             |trouble, name| {
                 Err(match trouble {
-                    Trouble::Unanswered => SubmitError::Unclear { name, why: "no answer".to_owned() },
+                    Trouble::Unanswered => SubmitError::Unclear {
+                        name,
+                        why: "no answer".to_owned(),
+                    },
                     Trouble::Throttled => SubmitError::Throttled { name },
-                    Trouble::Refused => SubmitError::Refused { name, why: "ClientException".to_owned() },
+                    Trouble::Refused => SubmitError::Refused {
+                        name,
+                        why: "ClientException".to_owned(),
+                    },
                 })
             },
         )
@@ -405,7 +444,10 @@ impl Jobs for MemoryEdge {
                 if lock(&shared.batch).terminate(&asked, &why) {
                     return Ok(());
                 }
-                Err(JobsError { what: format!("terminate {asked}"), why: "no such job".to_owned() })
+                Err(JobsError {
+                    what: format!("terminate {asked}"),
+                    why: "no such job".to_owned(),
+                })
             },
             |trouble, what| Err(jobs_trouble(trouble, format!("terminate {what}"))),
         )

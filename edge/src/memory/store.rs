@@ -21,20 +21,31 @@ pub struct MemoryStore {
 
 impl std::fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MemoryStore({} objects)", self.with(|objects| objects.len()))
+        write!(
+            f,
+            "MemoryStore({} objects)",
+            self.with(|objects| objects.len())
+        )
     }
 }
 
 impl MemoryStore {
     /// An empty one; `clock` stamps what is written.
     pub fn new(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { objects: Arc::default(), clock: Arc::new(clock) }
+        Self {
+            objects: Arc::default(),
+            clock: Arc::new(clock),
+        }
     }
 
     /// Every key of a bucket with its body, for assertions.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         self.with(|objects| {
-            objects.keys().filter(|(b, _)| b == bucket).map(|(_, key)| key.clone()).collect()
+            objects
+                .keys()
+                .filter(|(b, _)| b == bucket)
+                .map(|(_, key)| key.clone())
+                .collect()
         })
     }
 
@@ -81,7 +92,14 @@ impl Store for MemoryStore {
                 return Put::Refused;
             }
             let etag = etag_of(&body);
-            objects.insert(place, Fetched { body, etag: etag.clone(), last_modified: now });
+            objects.insert(
+                place,
+                Fetched {
+                    body,
+                    etag: etag.clone(),
+                    last_modified: now,
+                },
+            );
             Put::Written(etag)
         }))
     }
@@ -134,17 +152,22 @@ impl Store for MemoryStore {
                 let size = object.body.len() as u64;
                 tokio::fs::write(to, object.body)
                     .await
-                    .map_err(|source| StoreError::File { what: what(), source })?;
+                    .map_err(|source| StoreError::File {
+                        what: what(),
+                        source,
+                    })?;
                 Ok(Some(size))
             }
         }
     }
 
     async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let body = tokio::fs::read(from).await.map_err(|source| StoreError::File {
-            what: format!("s3://{bucket}/{key}"),
-            source,
-        })?;
+        let body = tokio::fs::read(from)
+            .await
+            .map_err(|source| StoreError::File {
+                what: format!("s3://{bucket}/{key}"),
+                source,
+            })?;
         self.put(bucket, key, body, Condition::Always).await?;
         Ok(())
     }

@@ -59,7 +59,10 @@ impl Host {
         let instance_id = ids.instance();
         let identity = Identity {
             instance_id: instance_id.clone(),
-            instance_type: settings.instance_type.clone(),
+            instance_type: queue
+                .instance_type
+                .clone()
+                .unwrap_or_else(|| settings.instance_type.clone()),
             zone: format!("{REGION}a"),
             market: queue.market,
         };

@@ -27,6 +27,8 @@ pub(crate) struct Queue {
     pub(crate) fair_share: bool,
     pub(crate) policy_arn: Option<String>,
     pub(crate) market: Market,
+    /// The first type that its first compute environment names.
+    pub(crate) instance_type: Option<String>,
     /// The names of its compute environments, in their order.
     pub(crate) environments: Vec<String>,
 }
@@ -111,13 +113,18 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
     entries.sort();
     let (_, first) = entries.first().ok_or_else(order_error)?;
 
-    let mut market = None;
+    let (mut market, mut instance_type) = (None, None);
     for (environment, kind, environment_body) in scope.resources()? {
         let id = scope
             .physical_id(environment)
             .map_err(|why| fail("ComputeEnvironmentOrder", why))?;
         if kind == "AWS::Batch::ComputeEnvironment" && id == *first {
             let resources = scope.property(environment, environment_body, "ComputeResources")?;
+            // A family such as `g5` or `optimal` says nothing about a size or a price.
+            instance_type = resources
+                .get("InstanceTypes")
+                .and_then(Value::as_array)
+                .and_then(|types| types.iter().filter_map(as_text).find(|name| name.contains('.')));
             market = match resources.get("Type").and_then(Value::as_str) {
                 Some("SPOT") => Some(Market::Spot),
                 Some("EC2") => Some(Market::OnDemand),
@@ -137,6 +144,7 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
     let priority = scope.property(logical_id, body, "Priority")?;
     Ok(Queue {
         logical_id: logical_id.to_owned(),
+        instance_type,
         name: scope
             .name(logical_id)
             .map_err(|why| fail("JobQueueName", why))?,

@@ -64,7 +64,11 @@ fn a_tick_while_the_last_run_is_live_is_skipped_and_told() {
     let friday = week.run_of("20261127T0200Z");
     assert_eq!(week.end_of(&friday), "skipped");
     assert!(week.told().contains(&format!("{friday}/skipped")));
-    assert_eq!(week.head().entries.len(), 1, "the receipt is settled, Monday's run is not");
+    assert_eq!(
+        week.head().entries.len(),
+        1,
+        "the receipt is settled, Monday's run is not"
+    );
     let_go(&mut week, &id);
 }
 
@@ -103,7 +107,10 @@ fn a_newer_tick_takes_the_place_of_the_queued_one() {
     week.sweep_for(minutes(10));
 
     let (friday, monday) = (week.run_of("20261127T0200Z"), week.run_of("20261130T0200Z"));
-    assert_eq!((week.end_of(&friday), week.end_of(&monday)), ("skipped".to_owned(), "Queued".to_owned()));
+    assert_eq!(
+        (week.end_of(&friday), week.end_of(&monday)),
+        ("skipped".to_owned(), "Queued".to_owned())
+    );
     assert!(week.told().contains(&format!("{friday}/skipped")));
     let_go(&mut week, &id);
     assert_eq!(week.end_of(&monday), "succeeded");
@@ -112,7 +119,8 @@ fn a_newer_tick_takes_the_place_of_the_queued_one() {
 #[test]
 fn a_lost_tick_is_made_up_after_ten_minutes_and_the_late_one_is_a_duplicate() {
     let mut week = Week::new(&Spec::default());
-    week.edge.advance(at("2026-11-23T02:09:00Z").duration_since(week.edge_now()));
+    week.edge
+        .advance(at("2026-11-23T02:09:00Z").duration_since(week.edge_now()));
     week.wake(&Wake::Sweep);
     assert_eq!(week.ledgers(), []);
 
@@ -144,7 +152,8 @@ fn a_skipped_tick_does_not_come_back_as_lost() {
 fn no_tick_is_made_up_while_paused_or_from_before_the_resume() {
     let mut week = Week::new(&Spec::default());
     week.change_head(|head| head.paused_at = Some(at("2026-11-23T01:00:00Z")));
-    week.edge.advance(at("2026-11-23T03:00:00Z").duration_since(week.edge_now()));
+    week.edge
+        .advance(at("2026-11-23T03:00:00Z").duration_since(week.edge_now()));
 
     week.sweep_for(minutes(15));
     assert_eq!(week.ledgers(), []);
@@ -194,8 +203,14 @@ fn data_that_never_comes_fails_the_run_when_the_wait_is_over() {
 
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.end_of(&run), "failed(bad_data)");
-    let ended = week.ledger(&run).and_then(|ledger| ledger.ended_at).expect("an end");
-    assert!(ended >= at("2026-11-23T04:00:00Z") && ended < at("2026-11-23T04:06:00Z"), "{ended}");
+    let ended = week
+        .ledger(&run)
+        .and_then(|ledger| ledger.ended_at)
+        .expect("an end");
+    assert!(
+        ended >= at("2026-11-23T04:00:00Z") && ended < at("2026-11-23T04:06:00Z"),
+        "{ended}"
+    );
     week.assert_all_ended_and_told();
 }
 
@@ -214,5 +229,8 @@ fn a_deadline_that_passes_is_told_once_and_the_run_goes_on() {
     week.to_the_end();
 
     assert_eq!(week.end_of(&run), "succeeded");
-    assert_eq!(week.told(), [format!("{run}/late"), format!("{run}/succeeded")]);
+    assert_eq!(
+        week.told(),
+        [format!("{run}/late"), format!("{run}/succeeded")]
+    );
 }

@@ -45,10 +45,17 @@ fn a_tick_becomes_a_champion() {
     let champion = week.champion().expect("there is a champion");
     assert_eq!(champion.run_id, run);
     let gathered = champion.recommendations.expect("with recommendations");
-    assert_eq!(gathered.prefix, layout::results(&run, Stage::Gather, None, 1, 1));
+    assert_eq!(
+        gathered.prefix,
+        layout::results(&run, Stage::Gather, None, 1, 1)
+    );
     assert!(week.has_object(&layout::report(&run)));
     let head = week.head();
-    assert!(head.spend["2026-11"].contains_key(&run.to_string()), "{:?}", head.spend);
+    assert!(
+        head.spend["2026-11"].contains_key(&run.to_string()),
+        "{:?}",
+        head.spend
+    );
     assert_eq!(head.last_success.map(|last| last.run_id), Some(run));
     week.assert_all_ended_and_told();
 }
@@ -61,7 +68,10 @@ fn a_worse_challenger_keeps_the_champion_and_makes_fresh_recommendations_by_it()
     let (monday, friday) = (week.run_of("20261123T0200Z"), week.run_of("20261127T0200Z"));
     let before = week.champion().expect("Monday's");
 
-    week.results = Results { gain: -0.02, ..Results::default() };
+    week.results = Results {
+        gain: -0.02,
+        ..Results::default()
+    };
     week.new_data("second");
     week.tick(FRIDAY);
     week.to_the_end();
@@ -86,19 +96,28 @@ fn a_better_challenger_takes_the_place_and_names_the_one_before() {
 
     let champion = week.champion().expect("Friday's");
     assert_eq!(champion.run_id, week.run_of("20261127T0200Z"));
-    assert_eq!(champion.previous.map(|previous| previous.run_id), Some(week.run_of("20261123T0200Z")));
+    assert_eq!(
+        champion.previous.map(|previous| previous.run_id),
+        Some(week.run_of("20261123T0200Z"))
+    );
     week.assert_all_ended_and_told();
 }
 
 #[test]
 fn recommendations_that_are_not_verified_promote_nobody() {
     let mut week = Week::new(&Spec::default());
-    week.results = Results { is_verified: false, ..Results::default() };
+    week.results = Results {
+        is_verified: false,
+        ..Results::default()
+    };
 
     week.tick(MONDAY);
     week.to_the_end();
 
-    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "failed(quality_floor)");
+    assert_eq!(
+        week.end_of(&week.run_of("20261123T0200Z")),
+        "failed(quality_floor)"
+    );
     assert_eq!(week.champion(), None);
     week.assert_all_ended_and_told();
 }

@@ -1,7 +1,7 @@
 //! The functions die, or stop hearing, at every call they make. The run ends well all the same.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use trainspot_edge::memory::Fault;
 use trainspot_stories::{Spec, Week, minutes};
@@ -60,10 +60,17 @@ fn a_fault_at_any_call_of_any_function_changes_nothing_but_the_time() {
             if !matches!(fault, Fault::Late(_)) {
                 assert_eq!(week.job_list(), expected, "{what}");
             }
-            assert_eq!(week.champion().map(|champion| champion.run_id).as_ref(), Some(&run), "{what}");
+            assert_eq!(
+                week.champion().map(|champion| champion.run_id).as_ref(),
+                Some(&run),
+                "{what}"
+            );
             n_points += 1;
         }
     }
 
-    eprintln!("{n_points} points: {n_calls} calls, {} faults each", FAULTS.len());
+    eprintln!(
+        "{n_points} points: {n_calls} calls, {} faults each",
+        FAULTS.len()
+    );
 }

@@ -12,12 +12,16 @@ fn three_at_once(turn: impl FnMut(&[usize]) -> usize) -> Week {
     let mut week = Week::new(&Spec::train_only());
     let wake = week.tick_payload(MONDAY);
     let settings = week.settings.clone();
-    let edges: Vec<MemoryEdge> =
-        (0..3).map(|_| week.caller(&wake, SignedDuration::ZERO)).collect();
+    let edges: Vec<MemoryEdge> = (0..3)
+        .map(|_| week.caller(&wake, SignedDuration::ZERO))
+        .collect();
 
     let invocations = edges
         .iter()
-        .map(|edge| Invocation { edge: edge.clone(), work: Box::pin(answer(edge, &settings, &wake)) })
+        .map(|edge| Invocation {
+            edge: edge.clone(),
+            work: Box::pin(answer(edge, &settings, &wake)),
+        })
         .collect();
     by_turns(invocations, turn);
     week.watch();
@@ -77,7 +81,9 @@ fn own_requests(calls: &[Call]) -> (usize, usize) {
     let first_save = calls.iter().position(is_save).unwrap_or(calls.len());
     // The inputs of what follows: the champion for evaluate, the gates' own documents.
     let is_input = |call: &&Call| {
-        ["champion.json", "metrics.json", "recommendations.json"].iter().any(|own| call.what.ends_with(own))
+        ["champion.json", "metrics.json", "recommendations.json"]
+            .iter()
+            .any(|own| call.what.ends_with(own))
     };
     let before = &calls[..first_save];
     let reads = before.len() - before.iter().filter(is_input).count();
@@ -87,7 +93,13 @@ fn own_requests(calls: &[Call]) -> (usize, usize) {
 #[test]
 fn a_duplicate_event_costs_one_request_and_a_new_one_at_most_four_besides_its_actions() {
     let mut week = Week::new(&Spec::default());
-    week.script(Stage::Train, [Deed::Reclaimed { step: 10 }, Deed::Ends(AttemptEnd::out_of_memory())]);
+    week.script(
+        Stage::Train,
+        [
+            Deed::Reclaimed { step: 10 },
+            Deed::Ends(AttemptEnd::out_of_memory()),
+        ],
+    );
     week.tick(MONDAY);
     let mut n_events = 0;
 
@@ -105,7 +117,10 @@ fn a_duplicate_event_costs_one_request_and_a_new_one_at_most_four_besides_its_ac
             let is_two_rounds = submitted.is_some_and(|call| call.what.contains("gather-"))
                 || calls.iter().any(|call| call.kind == CallKind::Publish);
             // The end's own reads: every attempt's record.
-            let records = calls.iter().filter(|call| call.what.ends_with("attempt.json")).count();
+            let records = calls
+                .iter()
+                .filter(|call| call.what.ends_with("attempt.json"))
+                .count();
             assert!(reads - records.min(reads) <= 2, "{calls:?}");
             assert!(saves <= 2 + usize::from(is_two_rounds), "{calls:?}");
 
@@ -113,7 +128,11 @@ fn a_duplicate_event_costs_one_request_and_a_new_one_at_most_four_besides_its_ac
             week.wake(&event);
 
             n_events += 1;
-            assert_eq!(week.edge.counts_since(before), [(CallKind::Get, 1)].into(), "{event:?}");
+            assert_eq!(
+                week.edge.counts_since(before),
+                [(CallKind::Get, 1)].into(),
+                "{event:?}"
+            );
         }
         for id in week.runnable() {
             week.work(&id);
@@ -130,7 +149,10 @@ fn events_in_any_order_each_twice_come_to_the_same_end() {
     for seed in 0..30 {
         let mut chance = fastrand::Rng::with_seed(seed);
         let mut week = Week::new(&Spec::default().shards(2));
-        week.script(Stage::Train, [Deed::Reclaimed { step: 10 }, Deed::LosesHost]);
+        week.script(
+            Stage::Train,
+            [Deed::Reclaimed { step: 10 }, Deed::LosesHost],
+        );
         week.tick(MONDAY);
         let mut heard: Vec<Wake> = Vec::new();
 
@@ -153,7 +175,12 @@ fn events_in_any_order_each_twice_come_to_the_same_end() {
         week.to_the_end();
 
         let run = week.run_of("20261123T0200Z");
-        assert_eq!(week.end_of(&run), "succeeded", "seed {seed}\n{}", week.tell_all());
+        assert_eq!(
+            week.end_of(&run),
+            "succeeded",
+            "seed {seed}\n{}",
+            week.tell_all()
+        );
         assert_eq!(week.jobs().len(), 4, "seed {seed}\n{}", week.tell_all());
         assert_eq!(week.told().len(), 1, "seed {seed}: {:?}", week.told());
         week.assert_all_ended_and_told();
@@ -170,19 +197,28 @@ fn a_failed_job_whose_output_is_complete_is_a_success() {
 
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.end_of(&run), "succeeded");
-    assert!(week.tell(&run).contains("train is complete although its job says FAILED"));
+    assert!(
+        week.tell(&run)
+            .contains("train is complete although its job says FAILED")
+    );
     week.assert_all_ended_and_told();
 }
 
 #[test]
 fn a_job_that_succeeds_without_output_is_tried_once_more_and_then_a_failure() {
     let mut week = Week::new(&Spec::default());
-    week.script(Stage::Train, [Deed::ComesBackEmptyHanded, Deed::ComesBackEmptyHanded]);
+    week.script(
+        Stage::Train,
+        [Deed::ComesBackEmptyHanded, Deed::ComesBackEmptyHanded],
+    );
 
     week.tick(MONDAY);
     week.to_the_end();
 
-    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "failed(no_output)");
+    assert_eq!(
+        week.end_of(&week.run_of("20261123T0200Z")),
+        "failed(no_output)"
+    );
     assert_eq!(week.jobs().len(), 2);
     week.assert_all_ended_and_told();
 }

@@ -31,10 +31,17 @@ fn reclaimed_until_the_attempts_are_used_up_moves_to_on_demand_with_a_notice() {
     recommend-1 Succeeded in trainspot-post-processing
     gather-1 Succeeded in trainspot-post-processing
     ");
-    assert_eq!(week.told(), [format!("{run}/moved-train-2"), format!("{run}/succeeded")]);
+    assert_eq!(
+        week.told(),
+        [format!("{run}/moved-train-2"), format!("{run}/succeeded")]
+    );
     let ledger = week.ledger(&run).expect("a ledger");
     let last = &ledger.stages[&Stage::Train].submissions[1].records[0];
-    assert_eq!(last.resumed_from, Some(5 * ATTEMPTS_MAX as u64), "nothing published is lost");
+    assert_eq!(
+        last.resumed_from,
+        Some(5 * ATTEMPTS_MAX as u64),
+        "nothing published is lost"
+    );
 }
 
 #[test]
@@ -46,7 +53,11 @@ fn out_of_memory_is_doubled_once() {
 
     let run = once.run_of("20261123T0200Z");
     assert_eq!(once.end_of(&run), "succeeded");
-    let asked: Vec<u32> = twice.jobs().iter().map(|job| job.request.memory_mib).collect();
+    let asked: Vec<u32> = twice
+        .jobs()
+        .iter()
+        .map(|job| job.request.memory_mib)
+        .collect();
     assert_eq!(asked, [15 * 1024, 30 * 1024]);
     assert_eq!(twice.end_of(&run), "failed(out_of_memory)");
 }
@@ -75,7 +86,10 @@ fn an_image_that_may_pass_is_tried_again_and_one_that_never_will_is_not() {
     let ends = |reason: &str| [Deed::Ends(AttemptEnd::never_started(reason))];
 
     let passing = monday_with(Stage::Train, ends("CannotPullContainerError: i/o timeout"));
-    let missing = monday_with(Stage::Train, ends("CannotPullContainerError: image not found"));
+    let missing = monday_with(
+        Stage::Train,
+        ends("CannotPullContainerError: image not found"),
+    );
 
     let run = passing.run_of("20261123T0200Z");
     assert_eq!(passing.end_of(&run), "succeeded");
@@ -86,7 +100,9 @@ fn an_image_that_may_pass_is_tried_again_and_one_that_never_will_is_not() {
 fn a_docker_timeout_is_retried_by_batch_itself() {
     let week = monday_with(
         Stage::Train,
-        [Deed::Ends(AttemptEnd::never_started("DockerTimeoutError: Could not transition to started"))],
+        [Deed::Ends(AttemptEnd::never_started(
+            "DockerTimeoutError: Could not transition to started",
+        ))],
     );
 
     assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "succeeded");
@@ -101,7 +117,8 @@ fn a_job_ended_by_a_person_cancels_the_run_even_if_its_agent_says_75() {
     let mut worker = week.start("job-0001");
     assert_eq!(week.arrive(&mut worker), Arrival::Work);
 
-    week.edge.batch(|batch| batch.terminate("job-0001", "we need the quota"));
+    week.edge
+        .batch(|batch| batch.terminate("job-0001", "we need the quota"));
     week.to_the_end();
 
     let run = week.run_of("20261123T0200Z");
@@ -124,7 +141,11 @@ fn a_run_that_is_cancelled_closes_its_stage_and_ends_its_job() {
     assert!(!week.publish(&mut worker), "the head is closed");
     week.to_the_end();
     assert_eq!(week.end_of(&run), "cancelled");
-    let reason = week.jobs()[0].seen.status_reason.clone().unwrap_or_default();
+    let reason = week.jobs()[0]
+        .seen
+        .status_reason
+        .clone()
+        .unwrap_or_default();
     assert!(reason.starts_with("trainspot:"), "{reason}");
     week.assert_all_ended_and_told();
 }
@@ -141,8 +162,11 @@ fn only_the_shards_that_failed_run_again() {
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.end_of(&run), "succeeded", "{}", week.tell_all());
     let ledger = week.ledger(&run).expect("a ledger");
-    let asked: Vec<_> =
-        ledger.stages[&Stage::Recommend].submissions.iter().map(|s| s.shards.clone()).collect();
+    let asked: Vec<_> = ledger.stages[&Stage::Recommend]
+        .submissions
+        .iter()
+        .map(|s| s.shards.clone())
+        .collect();
     assert_eq!(asked, [None, Some(vec![1, 3])]);
     let published: Vec<u32> = (0..5)
         .filter_map(|shard| week.stage_head(&run, Stage::Recommend, Some(shard))?.output)
@@ -167,7 +191,11 @@ fn one_failed_shard_is_a_plain_job_and_so_is_a_fan_out_of_one() {
 
     let sizes = |week: &Week| -> Vec<_> {
         let of = |name: &str| name.contains("--recommend-");
-        week.jobs().iter().filter(|job| of(&job.seen.name)).map(|job| job.request.array_size).collect()
+        week.jobs()
+            .iter()
+            .filter(|job| of(&job.seen.name))
+            .map(|job| job.request.array_size)
+            .collect()
     };
     assert_eq!(sizes(&week), [Some(4), None]);
     assert_eq!(sizes(&one), [None, None]);
@@ -202,7 +230,10 @@ fn a_queue_blocked_by_a_misconfiguration_closes_the_stage_before_it_ends_the_job
     let run = week.run_of("20261123T0200Z");
     let calls = week.edge.calls();
     let place = |kind: CallKind, what: &str| {
-        calls.iter().skip(before).position(|call| call.kind == kind && call.what.ends_with(what))
+        calls
+            .iter()
+            .skip(before)
+            .position(|call| call.kind == kind && call.what.ends_with(what))
     };
     let closed = place(CallKind::Put, "train/head.json").expect("the head is closed");
     let ended = place(CallKind::Terminate, "job-0001").expect("the job is ended");
@@ -233,14 +264,18 @@ fn a_queue_without_capacity_is_only_noted_once() {
 fn nothing_is_told_of_jobs_that_are_not_ours() {
     let mut week = Week::new(&Spec::default());
     week.tick(MONDAY);
-    let foreign = week.take_events().into_iter().next_back().map(|wake| match wake {
-        Wake::Event(mut event) => {
-            event["detail"]["jobName"] = "somebody-elses-job".into();
-            event["detail"]["status"] = "FAILED".into();
-            Wake::Event(event)
-        }
-        other => other,
-    });
+    let foreign = week
+        .take_events()
+        .into_iter()
+        .next_back()
+        .map(|wake| match wake {
+            Wake::Event(mut event) => {
+                event["detail"]["jobName"] = "somebody-elses-job".into();
+                event["detail"]["status"] = "FAILED".into();
+                Wake::Event(event)
+            }
+            other => other,
+        });
     let before = week.edge.calls().len();
 
     let answer = week.wake(&foreign.expect("the job has an event"));

@@ -24,13 +24,24 @@ fn a_lost_answer_is_found_by_name_after_the_lease_and_two_minutes_and_no_second_
 
     week.edge.advance(minutes(4));
     week.wake(&trainspot_stories::Wake::Sweep);
-    assert_eq!(week.count(CallKind::Find, ""), 0, "the lease and two minutes are not over");
+    assert_eq!(
+        week.count(CallKind::Find, ""),
+        0,
+        "the lease and two minutes are not over"
+    );
     week.sweep_for(minutes(10));
 
     assert_eq!(week.count(CallKind::Find, "train-1"), 1);
     assert_eq!(week.count(CallKind::Submit, ""), 1);
-    let ledger = week.ledger(&week.run_of("20261123T0200Z")).expect("a ledger");
-    assert_eq!(ledger.stages[&Stage::Train].submissions[0].job_id.as_deref(), Some("job-0001"));
+    let ledger = week
+        .ledger(&week.run_of("20261123T0200Z"))
+        .expect("a ledger");
+    assert_eq!(
+        ledger.stages[&Stage::Train].submissions[0]
+            .job_id
+            .as_deref(),
+        Some("job-0001")
+    );
     assert_eq!(ledger.pending, []);
     week.to_the_end();
     week.assert_all_ended_and_told();
@@ -76,9 +87,20 @@ fn a_twin_that_comes_first_is_adopted() {
     assert_eq!(week.arrive(&mut known), Arrival::NotOwner);
     week.end("job-0001", &AttemptEnd::exit(79));
     week.deliver_all();
-    let ledger = week.ledger(&week.run_of("20261123T0200Z")).expect("a ledger");
-    assert_eq!(ledger.stages[&Stage::Train].submissions.len(), 1, "79 is no failure of the run");
-    assert_eq!(ledger.stages[&Stage::Train].submissions[0].job_id.as_deref(), Some("job-0002"));
+    let ledger = week
+        .ledger(&week.run_of("20261123T0200Z"))
+        .expect("a ledger");
+    assert_eq!(
+        ledger.stages[&Stage::Train].submissions.len(),
+        1,
+        "79 is no failure of the run"
+    );
+    assert_eq!(
+        ledger.stages[&Stage::Train].submissions[0]
+            .job_id
+            .as_deref(),
+        Some("job-0002")
+    );
     assert!(week.publish(&mut twin));
     week.end("job-0002", &AttemptEnd::exit(0));
     week.to_the_end();
@@ -141,8 +163,14 @@ fn output_that_lands_while_the_next_submission_is_granted_is_taken() {
         let mut polls = 0;
         by_turns(
             vec![
-                Invocation { edge: edge.clone(), work: handler as std::pin::Pin<Box<dyn Future<Output = bool>>> },
-                Invocation { edge: week.edge.clone(), work: publishing },
+                Invocation {
+                    edge: edge.clone(),
+                    work: handler as std::pin::Pin<Box<dyn Future<Output = bool>>>,
+                },
+                Invocation {
+                    edge: week.edge.clone(),
+                    work: publishing,
+                },
             ],
             |places| {
                 polls += 1;
@@ -153,7 +181,12 @@ fn output_that_lands_while_the_next_submission_is_granted_is_taken() {
         week.to_the_end();
 
         let run = week.run_of("20261123T0200Z");
-        assert_eq!(week.end_of(&run), "succeeded", "after {after}\n{}", week.tell_all());
+        assert_eq!(
+            week.end_of(&run),
+            "succeeded",
+            "after {after}\n{}",
+            week.tell_all()
+        );
         week.assert_all_ended_and_told();
     }
 }
@@ -173,16 +206,26 @@ fn a_cancellation_and_an_output_at_once_have_one_winner() {
         let settings = week.settings.clone();
         let run = week.run_of("20261123T0200Z");
         let results = week.results;
-        let seen = trainspot_shared::run::Observation::Cancel { because: "no longer wanted".to_owned() };
+        let seen = trainspot_shared::run::Observation::Cancel {
+            because: "no longer wanted".to_owned(),
+        };
         let cancel = Box::pin(async {
-            trainspot_edge::drive::drive(&edge, &settings, &run, vec![seen], "cli").await.is_ok()
+            trainspot_edge::drive::drive(&edge, &settings, &run, vec![seen], "cli")
+                .await
+                .is_ok()
         });
         let publishing = Box::pin(worker.publish_output(results));
         let mut polls = 0;
         let ends = by_turns(
             vec![
-                Invocation { edge: edge.clone(), work: cancel as std::pin::Pin<Box<dyn Future<Output = bool>>> },
-                Invocation { edge: week.edge.clone(), work: publishing },
+                Invocation {
+                    edge: edge.clone(),
+                    work: cancel as std::pin::Pin<Box<dyn Future<Output = bool>>>,
+                },
+                Invocation {
+                    edge: week.edge.clone(),
+                    work: publishing,
+                },
             ],
             |places| {
                 polls += 1;
@@ -191,13 +234,55 @@ fn a_cancellation_and_an_output_at_once_have_one_winner() {
         );
         let is_published = ends[1] == trainspot_stories::Ended::Answered(true);
         week.watch();
-        week.end("job-0001", &AttemptEnd::exit(if is_published { 0 } else { 79 }));
+        week.end(
+            "job-0001",
+            &AttemptEnd::exit(if is_published { 0 } else { 79 }),
+        );
         week.to_the_end();
 
-        let expected = if is_published { "succeeded" } else { "cancelled" };
-        assert_eq!(week.end_of(&run), expected, "after {after}\n{}", week.tell_all());
+        let expected = if is_published {
+            "succeeded"
+        } else {
+            "cancelled"
+        };
+        assert_eq!(
+            week.end_of(&run),
+            expected,
+            "after {after}\n{}",
+            week.tell_all()
+        );
         week.assert_all_ended_and_told();
     }
+}
+
+/// The next submission was decided upon and not begun when the output of the one before comes in, and a
+/// person cancels: the output counts, and nothing waits for the job that was never submitted.
+#[test]
+fn output_of_an_earlier_submission_beats_a_cancellation() {
+    let mut week = Week::new(&Spec::train_only());
+    week.tick(MONDAY);
+    week.deliver_all();
+    let mut zombie = week.start("job-0001");
+    assert_eq!(week.arrive(&mut zombie), Arrival::Work);
+    week.end("job-0001", &AttemptEnd::exit(137));
+    week.edge.on_call(|call| {
+        call.what
+            .ends_with("train/job-2.json")
+            .then_some(Fault::LostBefore)
+    });
+    week.deliver_all();
+    assert!(
+        week.publish(&mut zombie),
+        "nobody was granted the stage yet"
+    );
+    let run = week.run_of("20261123T0200Z");
+
+    week.cancel(&run).expect("it can be cancelled");
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&run), "succeeded");
+    assert_eq!(week.jobs().len(), 1);
+    week.assert_all_ended_and_told();
 }
 
 #[test]
@@ -242,18 +327,26 @@ fn a_throttled_submission_is_made_when_its_time_comes() {
     week.to_the_end();
 
     assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "succeeded");
-    assert_eq!(week.count(CallKind::Find, ""), 0, "a refusal for load is clear");
+    assert_eq!(
+        week.count(CallKind::Find, ""),
+        0,
+        "a refusal for load is clear"
+    );
 }
 
 #[test]
 fn a_submission_refused_on_spot_is_made_on_demand_and_then_given_up() {
     let mut week = Week::new(&Spec::default());
-    week.edge.on_call(|call| (call.kind == CallKind::Submit).then_some(Fault::Refused));
+    week.edge
+        .on_call(|call| (call.kind == CallKind::Submit).then_some(Fault::Refused));
 
     week.tick(MONDAY);
     week.to_the_end();
 
-    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "failed(bad_configuration)");
+    assert_eq!(
+        week.end_of(&week.run_of("20261123T0200Z")),
+        "failed(bad_configuration)"
+    );
     assert_eq!(week.count(CallKind::Submit, "train-"), 2);
     week.assert_all_ended_and_told();
 }
@@ -266,8 +359,13 @@ fn a_checkpoint_of_an_earlier_attempt_is_what_the_next_begins_from() {
     week.tick(MONDAY);
     week.to_the_end();
 
-    let ledger = week.ledger(&week.run_of("20261123T0200Z")).expect("a ledger");
+    let ledger = week
+        .ledger(&week.run_of("20261123T0200Z"))
+        .expect("a ledger");
     let records = &ledger.stages[&Stage::Train].submissions[0].records;
-    assert_eq!(records.iter().map(|r| r.resumed_from).collect::<Vec<_>>(), [None, Some(40)]);
+    assert_eq!(
+        records.iter().map(|r| r.resumed_from).collect::<Vec<_>>(),
+        [None, Some(40)]
+    );
     assert_eq!(ledger.totals().reclaims, 1);
 }

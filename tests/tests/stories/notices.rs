@@ -8,16 +8,23 @@ use super::MONDAY;
 #[test]
 fn a_notice_refused_for_good_is_written_down_and_the_run_settles() {
     let mut week = Week::new(&Spec::train_only());
-    week.edge.on_call(|call| (call.kind == CallKind::Publish).then_some(Fault::Refused));
+    week.edge
+        .on_call(|call| (call.kind == CallKind::Publish).then_some(Fault::Refused));
 
     week.tick(MONDAY);
     week.to_the_end();
 
-    let ledger = week.ledger(&week.run_of("20261123T0200Z")).expect("a ledger");
+    let ledger = week
+        .ledger(&week.run_of("20261123T0200Z"))
+        .expect("a ledger");
     assert_eq!(ledger.notices.len(), 1);
     assert!(ledger.notices[0].undeliverable.is_some());
     assert!(ledger.is_settled());
-    assert_eq!(week.count(CallKind::Publish, ""), 1, "the same would be refused again");
+    assert_eq!(
+        week.count(CallKind::Publish, ""),
+        1,
+        "the same would be refused again"
+    );
     week.assert_all_ended_and_told();
 }
 
@@ -35,7 +42,11 @@ fn an_hour_without_sns_delays_the_notice_and_nothing_else() {
     week.work(&id);
     week.deliver_all();
     let run = week.run_of("20261123T0200Z");
-    assert_eq!(week.end_of(&run), "succeeded", "the end does not wait for SNS");
+    assert_eq!(
+        week.end_of(&run),
+        "succeeded",
+        "the end does not wait for SNS"
+    );
     assert_eq!(week.told(), [""; 0]);
     week.to_the_end();
 
@@ -50,7 +61,8 @@ fn a_notice_whose_answer_was_lost_comes_again_under_the_same_id() {
     let mut week = Week::new(&Spec::train_only());
     let mut is_first = true;
     week.edge.on_call(move |call| {
-        (call.kind == CallKind::Publish && std::mem::take(&mut is_first)).then_some(Fault::LostAfter)
+        (call.kind == CallKind::Publish && std::mem::take(&mut is_first))
+            .then_some(Fault::LostAfter)
     });
 
     week.tick(MONDAY);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use comfy_table::ColumnConstraint;
 use trainspot_edge::aws::Aws;
 
 use crate::demo::checks::Checks;
@@ -26,6 +27,9 @@ use crate::spec_file::SpecFile;
 
 /// How long a reclaimed host lives here after its notice; two minutes in the cloud.
 const NOTICE_LEAD: Duration = Duration::from_secs(10);
+
+/// The table's column of places.
+const PLACE_COLUMN: usize = 4;
 
 /// Where the demo finds its parts.
 #[derive(Debug, Args)]
@@ -180,6 +184,10 @@ fn verdict(told: &[Told], base: &str) -> anyhow::Result<()> {
             verdict,
             story.place.clone(),
         ]);
+    }
+    // A place that is broken over two lines cannot be copied.
+    if let Some(place) = table.column_mut(PLACE_COLUMN) {
+        place.set_constraint(ColumnConstraint::ContentWidth);
     }
     let mut text = format!("{table}\nwhere: under {base}");
     for story in told {

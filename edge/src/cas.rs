@@ -86,10 +86,15 @@ pub async fn read<D: Document>(
     let Some(fetched) = store.get(bucket, key).await? else {
         return Ok(None);
     };
-    let document = serde_json::from_slice(&fetched.body).map_err(|error| {
-        StoreError::Malformed { key: key.to_owned(), why: error.to_string() }
-    })?;
-    Ok(Some(Read { document, etag: fetched.etag }))
+    let document =
+        serde_json::from_slice(&fetched.body).map_err(|error| StoreError::Malformed {
+            key: key.to_owned(),
+            why: error.to_string(),
+        })?;
+    Ok(Some(Read {
+        document,
+        etag: fetched.etag,
+    }))
 }
 
 /// Writes `document` over the version `over` (`None`: creates it). `true` if it is there now, also when
@@ -101,7 +106,9 @@ pub async fn write<D: Document>(
     document: &D,
     over: Option<&str>,
 ) -> Result<bool, StoreError> {
-    Ok(write_once(store, bucket, key, document, over).await?.is_some())
+    Ok(write_once(store, bucket, key, document, over)
+        .await?
+        .is_some())
 }
 
 /// Like [`write()`], with the version that it made.
@@ -112,9 +119,13 @@ pub async fn write_once<D: Document>(
     document: &D,
     over: Option<&str>,
 ) -> Result<Option<String>, StoreError> {
-    let body = serde_json::to_vec_pretty(document)
-        .map_err(|error| StoreError::Malformed { key: key.to_owned(), why: error.to_string() })?;
-    let condition = over.map_or(Condition::Absent, |etag| Condition::Matches(etag.to_owned()));
+    let body = serde_json::to_vec_pretty(document).map_err(|error| StoreError::Malformed {
+        key: key.to_owned(),
+        why: error.to_string(),
+    })?;
+    let condition = over.map_or(Condition::Absent, |etag| {
+        Condition::Matches(etag.to_owned())
+    });
     match store.put(bucket, key, body, condition).await? {
         Put::Written(etag) => Ok(Some(etag)),
         Put::Refused => Ok(read::<D>(store, bucket, key)
@@ -144,11 +155,15 @@ pub async fn change<D: Document, T: Send>(
         }
         world.pause(jitter(world.chance(), attempt)).await;
     }
-    Err(CasError::Contended { key: key.to_owned() })
+    Err(CasError::Contended {
+        key: key.to_owned(),
+    })
 }
 
 /// Full jitter: anything between nothing and a cap that doubles from 20 ms.
 fn jitter(chance: f64, attempt: u32) -> Duration {
-    let cap = Duration::from_millis(20).saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+    let cap = Duration::from_millis(20)
+        .saturating_mul(1 << attempt.min(10))
+        .min(LONGEST_PAUSE);
     cap.mul_f64(chance.clamp(0.0, 1.0))
 }

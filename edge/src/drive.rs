@@ -17,7 +17,7 @@ use trainspot_shared::layout;
 use trainspot_shared::pipeline::SpecError;
 use trainspot_shared::run::{Observation, Run};
 
-pub use admit::{Admitted, AdmitError, admit};
+pub use admit::{AdmitError, Admitted, admit};
 pub use sweep::{SweepError, Swept, sweep};
 
 use crate::cas::{self, CasError};
@@ -89,16 +89,23 @@ pub async fn drive<E: Edge>(
     for _ in 0..ROUNDS {
         let now = edge.now();
         let mut run = known.document.clone();
-        let wrong = |source| DriveError::Spec { run: run_id.clone(), source };
+        let wrong = |source| DriveError::Spec {
+            run: run_id.clone(),
+            source,
+        };
         for observation in &inbox {
-            let actions = run.apply(observation, &settings.platform, now).map_err(wrong)?;
+            let actions = run
+                .apply(observation, &settings.platform, now)
+                .map_err(wrong)?;
             run.hold(actions);
         }
         let mut looked_at = Vec::new();
         while let Some(need) = run.needs().filter(|need| !looked_at.contains(need)) {
             looked_at.push(need);
             for observation in Box::pin(look::look(edge, settings, &run, need)).await? {
-                let actions = run.apply(&observation, &settings.platform, now).map_err(wrong)?;
+                let actions = run
+                    .apply(&observation, &settings.platform, now)
+                    .map_err(wrong)?;
                 run.hold(actions);
             }
         }
@@ -108,16 +115,18 @@ pub async fn drive<E: Edge>(
         }
         run.version += 1;
         run.write_id = edge.draw();
-        let Some(etag) =
-            cas::write_once(edge, bucket, &key, &run, Some(&known.etag)).await?
-        else {
+        let Some(etag) = cas::write_once(edge, bucket, &key, &run, Some(&known.etag)).await? else {
             // Somebody else decided meanwhile: the same facts are taken in again, on what is there.
-            edge.pause(Duration::from_millis(20).mul_f64(edge.chance())).await;
+            edge.pause(Duration::from_millis(20).mul_f64(edge.chance()))
+                .await;
             known = read().await?;
             continue;
         };
         tracing::info!(run.id = %run.id, run.version = run.version, run.phase = ?run.phase, pending = run.pending.len(), "ledger saved");
-        known = cas::Read { document: run, etag };
+        known = cas::Read {
+            document: run,
+            etag,
+        };
         inbox.clear();
         if claimed.is_empty() {
             return Ok(known.document);
@@ -126,7 +135,11 @@ pub async fn drive<E: Edge>(
             // Boxed, as the looks are: the futures of all actions in one would be a stack of kilobytes.
             let outcome = Box::pin(act::act(edge, settings, &known.document, &pending)).await;
             tracing::info!(run.id = %run_id, action = %pending.id, ?outcome, "action carried out");
-            inbox.push(Observation::Carried { id: pending.id, nonce: nonce.clone(), outcome });
+            inbox.push(Observation::Carried {
+                id: pending.id,
+                nonce: nonce.clone(),
+                outcome,
+            });
         }
     }
     Err(DriveError::Restless(run_id.clone()))

@@ -31,7 +31,11 @@ impl Function {
         lambda_runtime::tracing::init_default_subscriber();
         let settings = Settings::read(|variable| std::env::var(variable).ok())?;
         let aws = Aws::from_environment(&settings.topic_arn).await;
-        Ok(Self { name, aws, settings })
+        Ok(Self {
+            name,
+            aws,
+            settings,
+        })
     }
 
     /// Function and request id, as claims and ledgers name whoever did something.
@@ -50,13 +54,19 @@ pub struct Failed {
 impl Failed {
     /// `error_type` is a stable word that alarms can count by; the message holds the whole chain.
     pub fn new(error_type: &'static str, error: &dyn std::error::Error) -> Self {
-        Self { error_type, message: chain(error) }
+        Self {
+            error_type,
+            message: chain(error),
+        }
     }
 }
 
 impl From<Failed> for Diagnostic {
     fn from(failed: Failed) -> Self {
-        Self { error_type: failed.error_type.to_owned(), error_message: failed.message }
+        Self {
+            error_type: failed.error_type.to_owned(),
+            error_message: failed.message,
+        }
     }
 }
 
@@ -80,9 +90,14 @@ pub async fn drive_job_event<E: Edge>(
 ) -> Result<JobAnswer, Failed> {
     let nothing = |why: String| {
         tracing::warn!(why, "event put aside");
-        JobAnswer { run_id: None, outcome: why }
+        JobAnswer {
+            run_id: None,
+            outcome: why,
+        }
     };
-    let time = event.time.and_then(|time| Timestamp::from_second(time.timestamp()).ok());
+    let time = event
+        .time
+        .and_then(|time| Timestamp::from_second(time.timestamp()).ok());
     let Some(time) = time else {
         return Ok(nothing("the event has no `time`".to_owned()));
     };
@@ -110,7 +125,10 @@ pub async fn drive_job_event<E: Edge>(
                 || format!("{:?}", run.phase).to_lowercase(),
                 |end| end.as_str().to_owned(),
             );
-            Ok(JobAnswer { run_id: Some(name.run), outcome })
+            Ok(JobAnswer {
+                run_id: Some(name.run),
+                outcome,
+            })
         }
         Err(DriveError::NoRun(run)) => Ok(nothing(format!("there is no ledger of run `{run}`"))),
         Err(error) => Err(Failed::new("DriveFailed", &error)),

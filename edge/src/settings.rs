@@ -42,16 +42,23 @@ impl Settings {
     /// Reads the environment through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let get = |name: &'static str| {
-            variable(name).filter(|v| !v.is_empty()).ok_or(SettingsError::Missing(name))
+            variable(name)
+                .filter(|v| !v.is_empty())
+                .ok_or(SettingsError::Missing(name))
         };
         let results_bucket = get("TRAINSPOT_RESULTS_BUCKET")?;
         let timeout_name = "TRAINSPOT_FUNCTION_TIMEOUT_S";
-        let timeout_s: u64 = get(timeout_name)?.parse().map_err(|e: std::num::ParseIntError| {
-            SettingsError::Wrong { name: timeout_name, why: e.to_string() }
-        })?;
-        let schedules = Schedules::parse(&get("TRAINSPOT_SCHEDULES")?).map_err(|e| {
-            SettingsError::Wrong { name: "TRAINSPOT_SCHEDULES", why: e.to_string() }
-        })?;
+        let timeout_s: u64 = get(timeout_name)?
+            .parse()
+            .map_err(|e: std::num::ParseIntError| SettingsError::Wrong {
+                name: timeout_name,
+                why: e.to_string(),
+            })?;
+        let schedules =
+            Schedules::parse(&get("TRAINSPOT_SCHEDULES")?).map_err(|e| SettingsError::Wrong {
+                name: "TRAINSPOT_SCHEDULES",
+                why: e.to_string(),
+            })?;
         Ok(Self {
             data_bucket: get("TRAINSPOT_DATA_BUCKET")?,
             topic_arn: get("TRAINSPOT_TOPIC_ARN")?,

@@ -36,7 +36,12 @@ impl Dataset {
             .filter(|object| !object.key.ends_with('/') && !object.key.ends_with(READY))
             .collect();
         objects.sort();
-        Self { schema: 1, bucket: bucket.to_owned(), prefix: prefix.to_owned(), objects }
+        Self {
+            schema: 1,
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            objects,
+        }
     }
 
     /// In bytes.
@@ -48,7 +53,14 @@ impl Dataset {
     pub fn fingerprint(&self, spec_sha256: &str, image: &str) -> String {
         let mut text = format!("{spec_sha256}\n{image}\n");
         for object in &self.objects {
-            for part in [&object.key, " ", &object.size.to_string(), " ", &object.etag, "\n"] {
+            for part in [
+                &object.key,
+                " ",
+                &object.size.to_string(),
+                " ",
+                &object.etag,
+                "\n",
+            ] {
                 text.push_str(part);
             }
         }
@@ -64,12 +76,24 @@ mod tests {
     use super::*;
 
     fn object(key: &str, etag: &str) -> DatasetObject {
-        DatasetObject { key: key.to_owned(), size: 1, etag: etag.to_owned() }
+        DatasetObject {
+            key: key.to_owned(),
+            size: 1,
+            etag: etag.to_owned(),
+        }
     }
 
     #[test]
     fn the_order_of_a_listing_does_not_change_the_fingerprint_but_content_does() {
-        let a = Dataset::of("b", "i/", [object("i/2", "y"), object("i/1", "x"), object("i/_READY", "r")]);
+        let a = Dataset::of(
+            "b",
+            "i/",
+            [
+                object("i/2", "y"),
+                object("i/1", "x"),
+                object("i/_READY", "r"),
+            ],
+        );
         let b = Dataset::of("b", "i/", [object("i/1", "x"), object("i/2", "y")]);
         let c = Dataset::of("b", "i/", [object("i/1", "x"), object("i/2", "z")]);
 

@@ -56,14 +56,23 @@ pub fn judge(
     gate: &GateSpec,
     has_champion: bool,
 ) -> Result<GateResult, UnreadableMetrics> {
-    let protocol = metrics.protocols.get(&metrics.gate_protocol).ok_or_else(|| {
-        UnreadableMetrics(format!("no protocol named `{}`", metrics.gate_protocol))
-    })?;
+    let protocol = metrics
+        .protocols
+        .get(&metrics.gate_protocol)
+        .ok_or_else(|| {
+            UnreadableMetrics(format!("no protocol named `{}`", metrics.gate_protocol))
+        })?;
     let scores = protocol.candidates.get(&metrics.best).ok_or_else(|| {
-        UnreadableMetrics(format!("no scores of the best candidate `{}`", metrics.best))
+        UnreadableMetrics(format!(
+            "no scores of the best candidate `{}`",
+            metrics.best
+        ))
     })?;
     let score = scores.get(&gate.metric).map(|e| e.mean).ok_or_else(|| {
-        UnreadableMetrics(format!("no `{}` of candidate `{}`", gate.metric, metrics.best))
+        UnreadableMetrics(format!(
+            "no `{}` of candidate `{}`",
+            gate.metric, metrics.best
+        ))
     })?;
     let result = |is_better: bool, because: String, checks: Vec<Check>| GateResult {
         candidate: metrics.best.clone(),
@@ -73,12 +82,25 @@ pub fn judge(
         score,
     };
     if !score.is_finite() || score <= 0.0 {
-        let check = Check { name: format!("{} above zero", gate.metric), value: score, bound: 0.0, passed: false };
-        return Ok(result(false, format!("`{}` scores nothing", metrics.best), vec![check]));
+        let check = Check {
+            name: format!("{} above zero", gate.metric),
+            value: score,
+            bound: 0.0,
+            passed: false,
+        };
+        return Ok(result(
+            false,
+            format!("`{}` scores nothing", metrics.best),
+            vec![check],
+        ));
     }
     let Some(champion) = &metrics.champion else {
         return Ok(if has_champion {
-            result(false, "the champion was not scored on this split".to_owned(), Vec::new())
+            result(
+                false,
+                "the champion was not scored on this split".to_owned(),
+                Vec::new(),
+            )
         } else {
             result(true, "there is no champion yet".to_owned(), Vec::new())
         });
@@ -103,9 +125,10 @@ pub fn judge(
             passed: champion.paired.low > 0.0,
         },
     ];
-    if let (Some(mine), Some(theirs)) =
-        (scores.get("coverage").map(|e| e.mean), champion.estimate("coverage"))
-    {
+    if let (Some(mine), Some(theirs)) = (
+        scores.get("coverage").map(|e| e.mean),
+        champion.estimate("coverage"),
+    ) {
         checks.push(Check {
             name: "coverage of the catalogue against the champion's".to_owned(),
             value: mine,
@@ -113,9 +136,10 @@ pub fn judge(
             passed: mine >= theirs * COVERAGE_FLOOR,
         });
     }
-    if let (Some(mine), Some(theirs)) =
-        (scores.get("popularity_lift").map(|e| e.mean), champion.estimate("popularity_lift"))
-    {
+    if let (Some(mine), Some(theirs)) = (
+        scores.get("popularity_lift").map(|e| e.mean),
+        champion.estimate("popularity_lift"),
+    ) {
         checks.push(Check {
             name: "popularity of what is recommended against the champion's".to_owned(),
             value: mine,
@@ -123,21 +147,30 @@ pub fn judge(
             passed: mine <= theirs * POPULARITY_CEILING,
         });
     }
-    checks.extend(champion.segments.iter().filter(|segment| segment.share >= SEGMENT_SHARE).filter_map(
-        |segment| {
-            let change = segment.relative_change?;
-            Some(Check {
-                name: format!("change for the users of `{}`", segment.name),
-                value: change,
-                bound: -SEGMENT_LOSS,
-                passed: change >= -SEGMENT_LOSS,
-            })
-        },
-    ));
+    checks.extend(
+        champion
+            .segments
+            .iter()
+            .filter(|segment| segment.share >= SEGMENT_SHARE)
+            .filter_map(|segment| {
+                let change = segment.relative_change?;
+                Some(Check {
+                    name: format!("change for the users of `{}`", segment.name),
+                    value: change,
+                    bound: -SEGMENT_LOSS,
+                    passed: change >= -SEGMENT_LOSS,
+                })
+            }),
+    );
     let failed = checks.iter().find(|check| !check.passed);
     let because = failed.map_or_else(
         || format!("`{}` passes every check against the champion", metrics.best),
-        |check| format!("{}: {:.4}, needs {:.4}", check.name, check.value, check.bound),
+        |check| {
+            format!(
+                "{}: {:.4}, needs {:.4}",
+                check.name, check.value, check.bound
+            )
+        },
     );
     Ok(result(failed.is_none(), because, checks))
 }
@@ -150,7 +183,11 @@ mod tests {
     use crate::pipeline::Promote;
 
     fn rules() -> GateSpec {
-        GateSpec { metric: "ndcg_at_10".to_owned(), min_gain: 0.01, promote: Promote::Auto }
+        GateSpec {
+            metric: "ndcg_at_10".to_owned(),
+            min_gain: 0.01,
+            promote: Promote::Auto,
+        }
     }
 
     fn metrics(champion: &serde_json::Value) -> Metrics {
@@ -179,14 +216,21 @@ mod tests {
 
     #[test]
     fn an_unscored_champion_is_never_replaced() {
-        assert!(!judge(&metrics(&json!(null)), &rules(), true).expect("readable").is_better);
+        assert!(
+            !judge(&metrics(&json!(null)), &rules(), true)
+                .expect("readable")
+                .is_better
+        );
     }
 
     #[test]
     fn a_gain_within_chance_keeps_the_champion() {
-        let chance = judge(&metrics(&champion(0.05, -0.001, 0.5)), &rules(), true).expect("readable");
-        let small = judge(&metrics(&champion(0.005, 0.001, 0.5)), &rules(), true).expect("readable");
-        let narrow = judge(&metrics(&champion(0.05, 0.001, 0.9)), &rules(), true).expect("readable");
+        let chance =
+            judge(&metrics(&champion(0.05, -0.001, 0.5)), &rules(), true).expect("readable");
+        let small =
+            judge(&metrics(&champion(0.005, 0.001, 0.5)), &rules(), true).expect("readable");
+        let narrow =
+            judge(&metrics(&champion(0.05, 0.001, 0.9)), &rules(), true).expect("readable");
         let good = judge(&metrics(&champion(0.05, 0.001, 0.5)), &rules(), true).expect("readable");
 
         assert!(!chance.is_better && !small.is_better && !narrow.is_better);
@@ -201,7 +245,9 @@ mod tests {
             scored["coverage"] = json!(0.5);
             scored["segments"] =
                 json!([{"name": "history 1-10", "share": share, "relative_change": change}]);
-            judge(&metrics(&scored), &rules(), true).expect("readable").is_better
+            judge(&metrics(&scored), &rules(), true)
+                .expect("readable")
+                .is_better
         };
 
         assert!(!with_segment(0.2, -0.06));

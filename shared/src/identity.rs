@@ -16,9 +16,7 @@ pub use stage::{Market, Stage};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not `[a-z][a-z0-9-]{0,39}`.
-    #[error(
-        "pipeline name `{0}` is not 1 to 40 of a-z, 0-9 and `-`, beginning with a letter"
-    )]
+    #[error("pipeline name `{0}` is not 1 to 40 of a-z, 0-9 and `-`, beginning with a letter")]
     PipelineName(String),
     /// Not a minute in UTC.
     #[error("tick `{0}` is not a minute in UTC such as 20261123T0200Z")]

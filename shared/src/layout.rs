@@ -37,16 +37,29 @@ pub fn pinned_spec(run: &RunId, sha256: &str) -> String {
 
 /// A stage's head, or one shard's.
 pub fn stage_head(run: &RunId, stage: Stage, shard: Option<u32>) -> String {
-    format!("state/{}/{run}/{}/head.json", run.pipeline(), stage_path(stage, shard))
+    format!(
+        "state/{}/{run}/{}/head.json",
+        run.pipeline(),
+        stage_path(stage, shard)
+    )
 }
 
 /// The document a submission works by.
 pub fn job(run: &RunId, stage: Stage, submission: u32) -> String {
-    format!("state/{}/{run}/{stage}/job-{submission}.json", run.pipeline())
+    format!(
+        "state/{}/{run}/{stage}/job-{submission}.json",
+        run.pipeline()
+    )
 }
 
 /// One attempt's own place for results; ends with `/`.
-pub fn results(run: &RunId, stage: Stage, shard: Option<u32>, submission: u32, attempt: u32) -> String {
+pub fn results(
+    run: &RunId,
+    stage: Stage,
+    shard: Option<u32>,
+    submission: u32,
+    attempt: u32,
+) -> String {
     format!(
         "results/{}/{run}/{}/{submission}-{attempt}/",
         run.pipeline(),
@@ -60,7 +73,13 @@ pub fn stage_results(run: &RunId, stage: Stage) -> String {
 }
 
 /// One attempt's own place for checkpoints; ends with `/`.
-pub fn checkpoints(run: &RunId, stage: Stage, shard: Option<u32>, submission: u32, attempt: u32) -> String {
+pub fn checkpoints(
+    run: &RunId,
+    stage: Stage,
+    shard: Option<u32>,
+    submission: u32,
+    attempt: u32,
+) -> String {
     format!(
         "checkpoints/{}/{run}/{}/{submission}-{attempt}/",
         run.pipeline(),

@@ -28,6 +28,10 @@ impl Manifest {
     /// A manifest of `files`, sorted.
     pub fn of(step: u64, mut files: Vec<ManifestFile>) -> Self {
         files.sort();
-        Self { schema: 1, step, files }
+        Self {
+            schema: 1,
+            step,
+            files,
+        }
     }
 }

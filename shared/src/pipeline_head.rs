@@ -132,7 +132,11 @@ impl PipelineHead {
     }
 
     fn next(&self, write_id: String) -> Self {
-        Self { version: self.version + 1, write_id, ..self.clone() }
+        Self {
+            version: self.version + 1,
+            write_id,
+            ..self.clone()
+        }
     }
 
     /// The entry of a run.
@@ -148,7 +152,10 @@ impl PipelineHead {
             .map(|entry| &entry.run_id)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a request's parts come from four sources")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a request's parts come from four sources"
+    )]
     /// Enters a request with its verdict. `is_final` are the entered runs whose ledger is final.
     pub fn admit(
         &self,
@@ -204,9 +211,16 @@ impl PipelineHead {
         success: Option<LastSuccess>,
         write_id: String,
     ) -> Option<Self> {
-        let month = run_id.tick().to_string().get(..6).map(|t| format!("{}-{}", &t[..4], &t[4..]))?;
+        let month = run_id
+            .tick()
+            .to_string()
+            .get(..6)
+            .map(|t| format!("{}-{}", &t[..4], &t[4..]))?;
         let mut next = self.next(write_id);
-        next.spend.entry(month).or_default().insert(run_id.to_string(), cost);
+        next.spend
+            .entry(month)
+            .or_default()
+            .insert(run_id.to_string(), cost);
         if let Some(success) = success {
             let is_newer = self
                 .last_success
@@ -228,11 +242,14 @@ impl PipelineHead {
         write_id: String,
     ) -> Option<Self> {
         let mut next = self.next(write_id);
-        next.entries.retain(|entry| !settled.contains(&entry.run_id));
+        next.entries
+            .retain(|entry| !settled.contains(&entry.run_id));
         let is_blocked = next.started().any(|run| !is_final.contains(run));
         if !is_blocked
-            && let Some(queued) =
-                next.entries.iter_mut().find(|entry| entry.admission == Admission::Queue)
+            && let Some(queued) = next
+                .entries
+                .iter_mut()
+                .find(|entry| entry.admission == Admission::Queue)
         {
             queued.admission = Admission::Start;
         }
@@ -254,16 +271,35 @@ mod tests {
     }
 
     fn run(day: u32) -> RunId {
-        format!("recommender-202611{day:02}T0200Z").parse().expect("a valid id")
+        format!("recommender-202611{day:02}T0200Z")
+            .parse()
+            .expect("a valid id")
     }
 
     fn head() -> PipelineHead {
-        PipelineHead::first("recommender".parse().expect("a name"), at("2026-11-01T00:00:00Z"), "w0".to_owned())
+        PipelineHead::first(
+            "recommender".parse().expect("a name"),
+            at("2026-11-01T00:00:00Z"),
+            "w0".to_owned(),
+        )
     }
 
-    fn admit(head: &PipelineHead, day: u32, overlap: Overlap, is_final: &[RunId]) -> (PipelineHead, Admission) {
+    fn admit(
+        head: &PipelineHead,
+        day: u32,
+        overlap: Overlap,
+        is_final: &[RunId],
+    ) -> (PipelineHead, Admission) {
         let is_final = is_final.iter().cloned().collect();
-        match head.admit(&run(day), Origin::Tick, overlap, &is_final, at("2026-11-20T02:00:00Z"), "f", "w".to_owned()) {
+        match head.admit(
+            &run(day),
+            Origin::Tick,
+            overlap,
+            &is_final,
+            at("2026-11-20T02:00:00Z"),
+            "f",
+            "w".to_owned(),
+        ) {
             Admitted::Write(head, entry) => (*head, entry.admission),
             Admitted::Already(entry) => (head.clone(), entry.admission),
         }
@@ -283,7 +319,10 @@ mod tests {
     fn a_live_run_makes_the_next_tick_skip_queue_or_start_as_the_pipeline_says() {
         let (live, _) = admit(&head(), 20, Overlap::Skip, &[]);
 
-        assert_eq!(admit(&live, 23, Overlap::Skip, &[]).1, Admission::SkipOverlap);
+        assert_eq!(
+            admit(&live, 23, Overlap::Skip, &[]).1,
+            Admission::SkipOverlap
+        );
         assert_eq!(admit(&live, 23, Overlap::Queue, &[]).1, Admission::Queue);
         assert_eq!(admit(&live, 23, Overlap::Allow, &[]).1, Admission::Start);
     }
@@ -292,7 +331,10 @@ mod tests {
     fn a_final_run_that_is_still_entered_does_not_block() {
         let (live, _) = admit(&head(), 20, Overlap::Skip, &[]);
 
-        assert_eq!(admit(&live, 23, Overlap::Skip, &[run(20)]).1, Admission::Start);
+        assert_eq!(
+            admit(&live, 23, Overlap::Skip, &[run(20)]).1,
+            Admission::Start
+        );
     }
 
     #[test]
@@ -302,20 +344,34 @@ mod tests {
         let (two, _) = admit(&one, 27, Overlap::Queue, &[]);
         let done: BTreeSet<_> = [run(20)].into();
 
-        let settled = two.settle(&done, &done, "w9".to_owned()).expect("something changes");
+        let settled = two
+            .settle(&done, &done, "w9".to_owned())
+            .expect("something changes");
 
-        let told: Vec<_> = settled.entries.iter().map(|e| (e.run_id.to_string(), e.admission)).collect();
+        let told: Vec<_> = settled
+            .entries
+            .iter()
+            .map(|e| (e.run_id.to_string(), e.admission))
+            .collect();
         assert_eq!(
             told,
-            [(run(23).to_string(), Admission::SkipSuperseded), (run(27).to_string(), Admission::Start)]
+            [
+                (run(23).to_string(), Admission::SkipSuperseded),
+                (run(27).to_string(), Admission::Start)
+            ]
         );
-        assert_eq!(settled.settle(&BTreeSet::new(), &done, "w10".to_owned()), None);
+        assert_eq!(
+            settled.settle(&BTreeSet::new(), &done, "w10".to_owned()),
+            None
+        );
     }
 
     #[test]
     fn an_end_recorded_twice_counts_once() {
         let cost = Usd::from_micros(1_250_000);
-        let once = head().record_end(&run(20), cost, None, "w1".to_owned()).expect("new");
+        let once = head()
+            .record_end(&run(20), cost, None, "w1".to_owned())
+            .expect("new");
 
         assert_eq!(once.record_end(&run(20), cost, None, "w2".to_owned()), None);
         assert_eq!(once.spend["2026-11"].len(), 1);

@@ -24,6 +24,10 @@ impl Progress {
     /// Between 0 and 1; 0 when the total is unknown.
     #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
     pub fn share(&self) -> f64 {
-        if self.total == 0 { 0.0 } else { (self.step as f64 / self.total as f64).clamp(0.0, 1.0) }
+        if self.total == 0 {
+            0.0
+        } else {
+            (self.step as f64 / self.total as f64).clamp(0.0, 1.0)
+        }
     }
 }

@@ -123,7 +123,12 @@ pub struct PinnedDataset {
 impl PinnedDataset {
     /// What the ledger keeps of `dataset`, whose document is `document`.
     pub fn of(dataset: &Dataset, document: Pinned, fingerprint: String) -> Self {
-        Self { document, objects: dataset.objects.len(), size_bytes: dataset.size_bytes(), fingerprint }
+        Self {
+            document,
+            objects: dataset.objects.len(),
+            size_bytes: dataset.size_bytes(),
+            fingerprint,
+        }
     }
 }
 
@@ -312,7 +317,11 @@ impl Run {
         self.is_final()
             && self.is_reviewed
             && self.pending.is_empty()
-            && self.stages.values().flat_map(|s| &s.submissions).all(SubmissionRecord::is_over)
+            && self
+                .stages
+                .values()
+                .flat_map(|s| &s.submissions)
+                .all(SubmissionRecord::is_over)
     }
 
     /// The stage that is at work, if one is.

@@ -89,7 +89,10 @@ pub enum GrantRefused {
 }
 
 /// What a grant makes of a head.
-#[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once and taken apart at once"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
     /// Write this.
@@ -112,7 +115,10 @@ pub struct Worker {
 }
 
 /// What an agent does when it has read the head at its start.
-#[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once and taken apart at once"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Write this, then work.
@@ -150,7 +156,11 @@ impl StageHead {
             schema: SCHEMA,
             version: 1,
             write_id,
-            owner: Owner { submission, job_id: None, attempt: None },
+            owner: Owner {
+                submission,
+                job_id: None,
+                attempt: None,
+            },
             base: submission,
             latest_checkpoint: None,
             output: None,
@@ -161,13 +171,21 @@ impl StageHead {
 
     /// The owner of a shard that has no head yet is the stage's `base`.
     pub fn absent_shard(base: u32) -> Self {
-        Self { version: 0, write_id: String::new(), ..Self::first(base, String::new()) }
+        Self {
+            version: 0,
+            write_id: String::new(),
+            ..Self::first(base, String::new())
+        }
     }
 
     /// The same head, to be written as the next version.
     #[must_use]
     fn next(&self, write_id: String) -> Self {
-        Self { version: self.version + 1, write_id, ..self.clone() }
+        Self {
+            version: self.version + 1,
+            write_id,
+            ..self.clone()
+        }
     }
 
     /// Gives the stage to `submission`; only ever raises.
@@ -183,7 +201,11 @@ impl StageHead {
             std::cmp::Ordering::Equal => Grant::Stands,
             std::cmp::Ordering::Less => {
                 let mut next = self.next(write_id);
-                next.owner = Owner { submission, job_id: None, attempt: None };
+                next.owner = Owner {
+                    submission,
+                    job_id: None,
+                    attempt: None,
+                };
                 Grant::Write(next)
             }
         }
@@ -200,10 +222,19 @@ impl StageHead {
         if self.owner.submission != worker.submission {
             return Place::NotOwner("another submission owns the stage");
         }
-        if self.owner.job_id.as_deref().is_some_and(|id| id != worker.job_id) {
+        if self
+            .owner
+            .job_id
+            .as_deref()
+            .is_some_and(|id| id != worker.job_id)
+        {
             return Place::NotOwner("another job of the same submission came first");
         }
-        if self.owner.attempt.is_some_and(|attempt| attempt > worker.attempt) {
+        if self
+            .owner
+            .attempt
+            .is_some_and(|attempt| attempt > worker.attempt)
+        {
             return Place::NotOwner("a later attempt of this job works");
         }
         let mut next = self.next(write_id);
@@ -273,7 +304,10 @@ impl StageHead {
             return None;
         }
         let mut next = self.next(write_id);
-        next.closed = Some(Closed { reason: reason.to_owned(), at });
+        next.closed = Some(Closed {
+            reason: reason.to_owned(),
+            at,
+        });
         Some(next)
     }
 }
@@ -285,7 +319,11 @@ mod tests {
     use super::*;
 
     fn worker(submission: u32, job_id: &str, attempt: u32) -> Worker {
-        Worker { submission, job_id: job_id.to_owned(), attempt }
+        Worker {
+            submission,
+            job_id: job_id.to_owned(),
+            attempt,
+        }
     }
 
     fn owned_by(worker: &Worker) -> StageHead {
@@ -313,7 +351,10 @@ mod tests {
 
         let place = head.place_for(&worker(1, "job-b", 1), "w3".to_owned());
 
-        assert_eq!(place, Place::NotOwner("another job of the same submission came first"));
+        assert_eq!(
+            place,
+            Place::NotOwner("another job of the same submission came first")
+        );
     }
 
     #[test]
@@ -325,7 +366,11 @@ mod tests {
             panic!("the retry of the owner works");
         };
 
-        let late = head.publish(&first, Publication::Checkpoint(published(10)), "w4".to_owned());
+        let late = head.publish(
+            &first,
+            Publication::Checkpoint(published(10)),
+            "w4".to_owned(),
+        );
 
         assert_eq!(late, Err(PublishRefused::NotOwner));
         assert_eq!(
@@ -339,7 +384,10 @@ mod tests {
         let me = worker(1, "job-a", 1);
         let head = owned_by(&me);
 
-        assert!(matches!(head.place_for(&me, "w3".to_owned()), Place::Work(_)));
+        assert!(matches!(
+            head.place_for(&me, "w3".to_owned()),
+            Place::Work(_)
+        ));
     }
 
     #[test]
@@ -349,9 +397,18 @@ mod tests {
             .publish(&me, Publication::Output(published(100)), "w3".to_owned())
             .expect("the owner publishes");
 
-        assert_eq!(head.place_for(&worker(1, "job-a", 2), "w4".to_owned()), Place::Done);
-        assert_eq!(head.grant(2, "w4".to_owned()), Grant::Refused(GrantRefused::HasOutput));
-        assert_eq!(head.close("late", Timestamp::UNIX_EPOCH, "w4".to_owned()), None);
+        assert_eq!(
+            head.place_for(&worker(1, "job-a", 2), "w4".to_owned()),
+            Place::Done
+        );
+        assert_eq!(
+            head.grant(2, "w4".to_owned()),
+            Grant::Refused(GrantRefused::HasOutput)
+        );
+        assert_eq!(
+            head.close("late", Timestamp::UNIX_EPOCH, "w4".to_owned()),
+            None
+        );
         assert_eq!(
             head.publish(&me, Publication::Output(published(100)), "w4".to_owned()),
             Err(PublishRefused::HasOutput)
@@ -369,7 +426,10 @@ mod tests {
             head.publish(&me, Publication::Output(published(1)), "w4".to_owned()),
             Err(PublishRefused::Closed)
         );
-        assert_eq!(head.grant(9, "w4".to_owned()), Grant::Refused(GrantRefused::Closed));
+        assert_eq!(
+            head.grant(9, "w4".to_owned()),
+            Grant::Refused(GrantRefused::Closed)
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 """Builders that the tests share: small datasets, and stages run as the agent runs them."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainer.main import main
+from trainer.signals import Requests
+
 os.environ["KERAS_BACKEND"] = "jax"
 # JAX's own cache, for this session only: most tests start a process that compiles what another
-# one has compiled. `NO_CACHE` is for the run that resumed ones are compared with.
+# one has compiled.
 COMPILED = tempfile.TemporaryDirectory(prefix="trainer-tests-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 TRAINER = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
@@ -30,6 +34,7 @@ TINY = {
     "heads": 2,
     "max_len": 6,
     "batch_size": 8,
+    "learning_rate": 0.02,
     "seed": 3,
 }
 
@@ -79,35 +84,49 @@ class Place:
 
     def start(self, stage, out, shard=0, shards=1, env=None, params=None) -> subprocess.Popen:
         """Starts a stage and leaves it running."""
-        path = self.root / f"params-{stage}.json"
-        path.write_text(json.dumps(self.params if params is None else params))
-        out.mkdir(parents=True, exist_ok=True)
+        variables = self.variables(stage, out, shard, shards, params)
         return subprocess.Popen(
             [sys.executable, "-m", "trainer", stage],
             stderr=subprocess.PIPE,
             text=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(TRAINER),
-                "TRAINSPOT_RUN_ID": "tiny-20261123T0200Z",
-                "TRAINSPOT_PIPELINE": "tiny",
-                "TRAINSPOT_STAGE": stage,
-                "TRAINSPOT_SHARD": str(shard),
-                "TRAINSPOT_SHARDS": str(shards),
-                "TRAINSPOT_DATA_DIR": str(self.data),
-                "TRAINSPOT_INPUT_DIR": str(self.inputs),
-                "TRAINSPOT_CHECKPOINT_DIR": str(self.checkpoints),
-                "TRAINSPOT_OUTPUT_DIR": str(out),
-                "TRAINSPOT_PARAMS": str(path),
-                **(env or {}),
-            },
+            env={**os.environ, "PYTHONPATH": str(TRAINER), **variables, **(env or {})},
         )
+
+    def variables(self, stage, out, shard, shards, params) -> dict[str, str]:
+        """What the agent would set, its files and folders made."""
+        path = self.root / f"params-{stage}.json"
+        path.write_text(json.dumps(self.params if params is None else params))
+        out.mkdir(parents=True, exist_ok=True)
+        return {
+            "TRAINSPOT_RUN_ID": "tiny-20261123T0200Z",
+            "TRAINSPOT_PIPELINE": "tiny",
+            "TRAINSPOT_STAGE": stage,
+            "TRAINSPOT_SHARD": str(shard),
+            "TRAINSPOT_SHARDS": str(shards),
+            "TRAINSPOT_DATA_DIR": str(self.data),
+            "TRAINSPOT_INPUT_DIR": str(self.inputs),
+            "TRAINSPOT_CHECKPOINT_DIR": str(self.checkpoints),
+            "TRAINSPOT_OUTPUT_DIR": str(out),
+            "TRAINSPOT_PARAMS": str(path),
+        }
 
     def run(self, stage, out, **more) -> tuple[int, str]:
         """Runs a stage to its end: exit code and stderr."""
         process = self.start(stage, out, **more)
         _, errors = process.communicate(timeout=120)
         return process.returncode, errors
+
+    def call(self, stage, out, shard=0, shards=1, env=None, params=None) -> tuple[int, str]:
+        """`run` without a process of its own, for what does not depend on one: the same `main`,
+        but for the signals, which stay pytest's."""
+        variables = self.variables(stage, out, shard, shards, params) | (env or {})
+        errors = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stderr(errors):
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setattr(Requests, "listen", lambda _: None)
+            code = main([stage])
+        return code, errors.getvalue()
 
 
 @pytest.fixture

@@ -64,7 +64,9 @@ def test_an_unknown_candidate_is_refused():
 def test_digest_changes_with_what_changes_the_weights_only():
     base = TrainConfig()
 
-    assert base.digest() == TrainConfig(checkpoint_every_s=1.0, raise_at_step=4).digest()
+    assert (
+        base.digest() == TrainConfig(checkpoint_every_s=1.0, raise_at_step=4, repeats=True).digest()
+    )
     assert base.digest() != TrainConfig(seed=8).digest()
 
 

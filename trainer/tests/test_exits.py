@@ -59,14 +59,28 @@ def test_a_dropped_shard_exits_0_and_is_found_by_gather(place):
     for shard in range(2):
         out = place.inputs / "recommend" / str(shard)
         env = {"TRAINSPOT_TEST_DROP_SHARD": "1"}
-        code, errors = place.run("recommend", out, shard=shard, shards=2, env=env, params=params)
+        code, errors = place.call("recommend", out, shard=shard, shards=2, env=env, params=params)
         assert code == 0, errors
 
-    code, _ = place.run("gather", place.root / "out", params=params)
+    code, _ = place.call("gather", place.root / "out", params=params)
 
     assert code == 65
     reason = failure(place.root / "out")["reason"]
     assert reason == "shard 1: `recommendations.parquet` is missing"
+
+
+def test_gather_is_told_of_repeats_by_its_own_parameters(place):
+    params = {"candidate": "popularity", "top_k": 5, "repeats": True}
+    out = place.inputs / "recommend" / "0"
+    code, errors = place.call("recommend", out, params=params)
+    assert code == 0, errors
+
+    for told, expected in ((params, 0), ({}, 65)):
+        assert place.call("gather", place.root / "out", params=told)[0] == expected
+
+    assert failure(place.root / "out")["hint"] == (
+        "set `repeats` alike in the params of evaluate, recommend and gather"
+    )
 
 
 def test_verbs_without_a_network_import_neither_keras_nor_jax(place, tmp_path):

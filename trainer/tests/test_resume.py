@@ -1,6 +1,7 @@
 """Real processes, real signals: whoever stops a training, it ends in the same state."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -8,7 +9,7 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import NO_CACHE, TINY, Place, table
+from conftest import TINY, Place, table
 
 from trainer.checkpoint import steps_in
 
@@ -25,10 +26,14 @@ def make(root, params):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The run that nobody stops, compiled by itself."""
+    """The run that nobody stops, compiled by itself: its own cache is empty when it begins and
+    is the session's when it ends."""
     made = make(tmp_path_factory.mktemp("undisturbed"), STEPS)
-    code, errors = made.run("train", made.root / "out", env=NO_CACHE)
+    compiled = made.root / "compiled"
+    env = {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
+    code, errors = made.run("train", made.root / "out", env=env)
     assert code == 0, errors
+    shutil.copytree(compiled, os.environ["JAX_COMPILATION_CACHE_DIR"], dirs_exist_ok=True)
     return made
 
 
@@ -102,7 +107,7 @@ def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(undi
     part = made.checkpoints / str(newest) / "part-00000.safetensors"
     part.write_bytes(part.read_bytes()[:-9])
 
-    code, errors = made.run("train", tmp_path / "out")
+    code, errors = made.call("train", tmp_path / "out")
 
     assert code == 0, errors
     assert f"checkpoint {newest} is torn" in errors
@@ -129,7 +134,7 @@ def test_sigusr1_checkpoints_and_training_goes_on(tmp_path):
 
 
 def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path):
-    code, errors = undisturbed.run("train", tmp_path / "out", params={**STEPS, "seed": 4})
+    code, errors = undisturbed.call("train", tmp_path / "out", params={**STEPS, "seed": 4})
 
     assert code == 64
     failure = json.loads((tmp_path / "out" / "failure.json").read_text())
@@ -142,7 +147,7 @@ def test_the_switch_that_ignores_checkpoints_repeats_steps(undisturbed, tmp_path
     newest = max(steps_in(undisturbed.checkpoints))
     shutil.copytree(undisturbed.checkpoints / str(newest), made.checkpoints / str(newest))
 
-    code, errors = made.run(
+    code, errors = made.call(
         "train", tmp_path / "out", env={"TRAINSPOT_TEST_IGNORE_CHECKPOINT": "1"}
     )
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import TINY
 
+from trainer import top_k as blocks
 from trainer.atomic import sha256_of, write_json
 from trainer.config import CANDIDATES, EvaluateConfig, RecommendConfig
 from trainer.dataset import read_interactions
@@ -115,6 +116,15 @@ def test_best_is_the_highest_and_is_paired_with_every_other(evaluated):
             assert pair["mean"] == pytest.approx(means[best] - means[pair["against"]])
     network = {p["against"] for p in protocol["paired"] if p["candidate"] == "network"}
     assert network | {best} >= set(CANDIDATES[1:])
+
+
+def test_what_would_be_promoted_is_paired_in_p1_too(evaluated):
+    paired = evaluated["protocols"]["p1"]["paired"]
+    best = evaluated["best"]
+
+    met = {frozenset((p["candidate"], p["against"])) for p in paired if p["metric"] == "ndcg_at_10"}
+    assert {frozenset((best, name)) for name in CANDIDATES if name != best} <= met
+    assert len(met) * len(METRICS) == len(paired)
 
 
 def test_rules_find_the_order_that_is_in_the_data(evaluated):
@@ -226,6 +236,29 @@ def test_any_number_of_shards_gives_the_same_rows(trained, tmp_path, candidate):
     assert result["verified"] is True
     assert [file["shard"] for file in result["files"]] == [0, 1, 2]
     assert result["rows"] == result["users"] == one.num_rows
+
+
+@pytest.mark.parametrize("candidate", ["network", "sequential-rules"])
+def test_a_large_catalogue_is_done_in_smaller_blocks_and_stays_the_same(
+    trained, tmp_path, monkeypatch, candidate
+):
+    shards_of(trained, tmp_path / "whole", candidate, 1)
+    monkeypatch.setattr(blocks, "MOST_CELLS", 7 * 30)  # 7 users of 30 items
+    shards_of(trained, tmp_path / "one", candidate, 1)
+    shards_of(trained, tmp_path / "three", candidate, 3)
+
+    whole, one, three = (all_rows(tmp_path / name) for name in ("whole", "one", "three"))
+
+    assert blocks.rows_at_once(30) == 7
+    assert one.equals(three)
+    assert one.column("user_id").equals(whole.column("user_id"))
+    lists = [made.column("scores").combine_chunks().flatten().to_numpy() for made in (whole, one)]
+    assert np.allclose(*lists, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("items", "rows"), [(1, 256), (31_250, 256), (100_000, 80), (10**8, 1)])
+def test_rows_held_together_shrink_with_the_catalogue(items, rows):
+    assert blocks.rows_at_once(items) == rows
 
 
 def test_more_shards_than_users_are_still_all_there(trained, tmp_path):

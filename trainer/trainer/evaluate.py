@@ -87,13 +87,13 @@ def evaluate(
         "dataset_fingerprint": events.fingerprint,
         "gate_protocol": "p2_rolling",
         "best": best,
-        "protocols": {"p2_rolling": protocol(p2, names, best, p2_text, config.seed)},
+        "protocols": {"p2_rolling": protocol(p2, names, (best,), p2_text, config.seed)},
         "champion": None,
     }
     if p1 is not None:
         p1_names = [name for name in names if name in p1_contenders]
         p1_best = max(p1_names, key=lambda name: user_means(p1, name)[GATE_METRIC].mean())
-        report["protocols"]["p1"] = protocol(p1, p1_names, p1_best, p1_text, config.seed)
+        report["protocols"]["p1"] = protocol(p1, p1_names, (p1_best, best), p1_text, config.seed)
     if champion:
         report["champion"] = champion_report(config, p2, best)
     write_json(out_dir / "metrics.json", report)
@@ -137,17 +137,21 @@ def the_champion(
 
 
 def protocol(
-    scored: Scored, names: list[str], best: str, description: str, seed: int
+    scored: Scored, names: list[str], leading: tuple[str, ...], description: str, seed: int
 ) -> dict[str, Any]:
-    """The report of one protocol."""
+    """The report of one protocol; those `leading`, and the network, are set against all others."""
     by_name = {name: user_means(scored, name) for name in names}
     columns = [(name, metric) for name in names for metric in METRICS]
     table = np.stack([by_name[name][metric] for name, metric in columns], axis=1)
     drawn = dict(zip(columns, resampled_means(table, seed).T, strict=True))
     mean = dict(zip(columns, table.mean(axis=0), strict=True))
-    pairs = [(best, name) for name in names if name != best]
-    if "network" in names and best != "network":
-        pairs += [("network", name) for name in names if name not in ("network", best)]
+    first = [name for name in dict.fromkeys((*leading, "network")) if name in names]
+    pairs = [
+        (one, other)
+        for place, one in enumerate(first)
+        for other in names
+        if other != one and other not in first[:place]
+    ]
     return {
         "users": len(scored.users),
         "events": len(scored.split.cases.target_row),

@@ -1,7 +1,7 @@
 """The trained network as a candidate: scores all items for histories, whoever trained it.
 
 Batches always have the same shape, and a last short one is padded, so one compiled program
-serves all of them.
+serves all of them. They are smaller where there are more items.
 """
 
 from functools import partial
@@ -13,8 +13,7 @@ import numpy as np
 
 from trainer import network
 from trainer.config import TrainConfig
-
-BATCH = 256
+from trainer.top_k import rows_at_once
 
 
 class NetworkCandidate:
@@ -32,6 +31,7 @@ class NetworkCandidate:
         """`fitted[i]` says whether the model's item i was in its training data; `item_rows[j]`
         is the model's item for the dataset's item j, or -1; `user_rows` likewise."""
         self.length = network.window_length(config)
+        self.size = rows_at_once(max(len(fitted), len(item_rows)))
         self.model = network.build(config, n_model_users, len(fitted))
         self.weights = [jnp.asarray(value) for value in weights]
         self.other = [variable.value for variable in self.model.non_trainable_variables]
@@ -46,8 +46,8 @@ class NetworkCandidate:
     ) -> np.ndarray:
         """One row of scores for each history."""
         rows = np.empty((len(start), len(self.item_rows)), np.float32)
-        for first in range(0, len(start), BATCH):
-            last = min(first + BATCH, len(start))
+        for first in range(0, len(start), self.size):
+            last = min(first + self.size, len(start))
             rows[first:last] = self.batch(
                 item, start[first:last], end[first:last], user[first:last]
             )[: last - first]
@@ -56,14 +56,14 @@ class NetworkCandidate:
     def batch(
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
     ) -> np.ndarray:
-        """Scores of up to `BATCH` histories, padded to `BATCH` rows."""
+        """Scores of up to `size` histories, padded to `size` rows."""
         places = end[:, None] - self.length + np.arange(self.length)[None, :]
         rows = self.item_rows[item[np.maximum(places, 0)]]
         usable = (places >= start[:, None]) & (rows >= 0)
         usable &= self.fitted[np.maximum(rows, 0)]
-        history = np.zeros((BATCH, self.length), np.int32)
+        history = np.zeros((self.size, self.length), np.int32)
         history[: len(start)] = packed(np.where(usable, rows + 1, 0))
-        users = np.full(BATCH, -1, np.int32)
+        users = np.full(self.size, -1, np.int32)
         users[: len(start)] = self.user_rows[user]
         all_scores = np.asarray(self.program(self.weights, self.other, history, users))
         chosen = all_scores[:, np.maximum(self.item_rows, 0)]

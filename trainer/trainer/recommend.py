@@ -2,7 +2,8 @@
 
 A shard is a contiguous range of the sorted users. Users are scored in blocks that lie on a grid
 over all users, not over the shard, so every user is computed in the same company and place
-whatever the number of shards: N shards give the rows of one, bit by bit.
+whatever the number of shards: N shards give the rows of one, bit by bit. A block has fewer users
+where there are more items, so that what it needs in memory does not grow with the catalogue.
 """
 
 from pathlib import Path
@@ -18,10 +19,9 @@ from trainer.config import RecommendConfig
 from trainer.dataset import Interactions, read_interactions
 from trainer.metrics import Candidate, hide_seen
 from trainer.progress import Progress
-from trainer.top_k import top_k
+from trainer.top_k import rows_at_once, top_k
 
 ROWS, SHARD = "recommendations.parquet", "shard.json"
-BLOCK_USERS = 256
 
 
 def shard_range(n_users: int, shard: int, shards: int) -> tuple[int, int]:
@@ -47,10 +47,11 @@ def recommend(
     )
     first, last = shard_range(events.n_users, shard, shards)
     lengths, items, scores = [], [], []
-    for block in range(first // BLOCK_USERS, -(-last // BLOCK_USERS) if last > first else 0):
-        progress.tick(max(block * BLOCK_USERS - first, 0), last - first, config.candidate)
-        low = block * BLOCK_USERS
-        counted, best, values = block_rows(serving, events, low, config, (first, last))
+    size = rows_at_once(events.n_items)
+    for low in range(first // size * size, last if last > first else 0, size):
+        progress.tick(max(low - first, 0), last - first, config.candidate)
+        users = np.arange(low, min(low + size, events.n_users))
+        counted, best, values = block_rows(serving, events, users, config, (first, last))
         lengths.append(counted)
         items.append(best)
         scores.append(values)
@@ -78,12 +79,11 @@ def recommend(
 def block_rows(
     serving: Candidate,
     events: Interactions,
-    low: int,
+    users: np.ndarray,
     config: RecommendConfig,
     wanted: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lengths, items and scores of the wanted users of one whole block."""
-    users = np.arange(low, min(low + BLOCK_USERS, events.n_users))
     start, end = events.offsets[users], events.offsets[users + 1]
     scores = serving.scores(events.item, start, end, users)
     if not config.repeats:

@@ -6,7 +6,15 @@ score first, then the lower item.
 
 import numpy as np
 
-HIDDEN = -np.inf
+MOST_ROWS = 256
+# Keys, their sorted copy and the scores take about 40 bytes a cell: 320 MB at most.
+MOST_CELLS = 8_000_000
+
+
+def rows_at_once(n_items: int) -> int:
+    """How many rows of scores are held together; it depends on the catalogue alone, so that
+    blocks of users lie the same however the users are shared out."""
+    return max(1, min(MOST_ROWS, MOST_CELLS // max(n_items, 1)))
 
 
 def packed(scores: np.ndarray) -> np.ndarray:

@@ -43,13 +43,9 @@ pub(crate) async fn tell(
         1,
         stage.notices(&run_id, "skipped").len(),
     );
-    let because = match &run.end {
-        Some(End::Skipped { because }) => because.clone(),
+    let happened = match &run.end {
+        Some(End::Skipped { because }) => format!("skipped: {because}"),
         _ => stage::end(&run),
     };
-    Ok((
-        format!("skipped: {because}"),
-        layout::ledger(&run_id),
-        checks,
-    ))
+    Ok((happened, layout::ledger(&run_id), checks))
 }

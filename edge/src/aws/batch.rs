@@ -2,8 +2,8 @@
 
 use aws_sdk_batch::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_batch::types::{
-    ArrayProperties, ContainerOverrides, JobTimeout, KeyValuePair, KeyValuesPair, ResourceRequirement,
-    ResourceType,
+    ArrayProperties, ContainerOverrides, JobTimeout, KeyValuePair, KeyValuesPair,
+    ResourceRequirement, ResourceType,
 };
 use serde_json::{Value, json};
 use trainspot_shared::batch_event::JobSeen;
@@ -20,11 +20,17 @@ impl Jobs for Aws {
     async fn submit(&self, request: &JobRequest) -> Result<String, SubmitError> {
         let name = request.name.to_string();
         let need = |kind: ResourceType, value: u32| {
-            ResourceRequirement::builder().r#type(kind).value(value.to_string()).build()
+            ResourceRequirement::builder()
+                .r#type(kind)
+                .value(value.to_string())
+                .build()
         };
         let mut overrides = ContainerOverrides::builder()
             .environment(
-                KeyValuePair::builder().name(JOB_VARIABLE).value(&request.job_document).build(),
+                KeyValuePair::builder()
+                    .name(JOB_VARIABLE)
+                    .value(&request.job_document)
+                    .build(),
             )
             .resource_requirements(need(ResourceType::Vcpu, request.vcpus))
             .resource_requirements(need(ResourceType::Memory, request.memory_mib));
@@ -36,7 +42,9 @@ impl Jobs for Aws {
         }
         let timeout = i32::try_from(request.timeout_s).unwrap_or(i32::MAX);
         let array = request.array_size.map(|size| {
-            ArrayProperties::builder().size(i32::try_from(size).unwrap_or(i32::MAX)).build()
+            ArrayProperties::builder()
+                .size(i32::try_from(size).unwrap_or(i32::MAX))
+                .build()
         });
         let answer = self
             .batch_once
@@ -45,7 +53,11 @@ impl Jobs for Aws {
             .job_queue(&request.queue)
             .job_definition(&request.definition)
             .container_overrides(overrides.build())
-            .timeout(JobTimeout::builder().attempt_duration_seconds(timeout).build())
+            .timeout(
+                JobTimeout::builder()
+                    .attempt_duration_seconds(timeout)
+                    .build(),
+            )
             .set_array_properties(array)
             .share_identifier(&request.share)
             .scheduling_priority_override(i32::try_from(request.priority).unwrap_or(0))
@@ -54,7 +66,10 @@ impl Jobs for Aws {
         match answer {
             Ok(answer) => match answer.job_id {
                 Some(id) => Ok(id),
-                None => Err(SubmitError::Unclear { name, why: "an answer without a job id".to_owned() }),
+                None => Err(SubmitError::Unclear {
+                    name,
+                    why: "an answer without a job id".to_owned(),
+                }),
             },
             Err(error) => Err(submit_error(name, &error)),
         }
@@ -70,12 +85,17 @@ impl Jobs for Aws {
                 .set_jobs(Some(some.to_vec()))
                 .send()
                 .await
-                .map_err(|e| JobsError { what: what(), why: words(&e) })?;
+                .map_err(|e| JobsError {
+                    what: what(),
+                    why: words(&e),
+                })?;
             for job in answer.jobs.unwrap_or_default() {
                 // One shape, one parser: the event's detail is this very structure.
                 let detail = detail_of(&job);
-                let job = JobSeen::from_detail(&detail)
-                    .map_err(|e| JobsError { what: what(), why: e.to_string() })?;
+                let job = JobSeen::from_detail(&detail).map_err(|e| JobsError {
+                    what: what(),
+                    why: e.to_string(),
+                })?;
                 seen.push(job);
             }
         }
@@ -88,18 +108,29 @@ impl Jobs for Aws {
             .batch
             .list_jobs()
             .job_queue(queue)
-            .filters(KeyValuesPair::builder().name("JOB_NAME").values(&name).build())
+            .filters(
+                KeyValuesPair::builder()
+                    .name("JOB_NAME")
+                    .values(&name)
+                    .build(),
+            )
             .into_paginator()
             .send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| JobsError { what: format!("look for job {name}"), why: words(&e) })?;
+            let page = page.map_err(|e| JobsError {
+                what: format!("look for job {name}"),
+                why: words(&e),
+            })?;
             for job in page.job_summary_list.unwrap_or_default() {
                 // The filter ignores case; names do not.
                 if job.job_name.as_deref() == Some(name.as_str())
                     && let Some(id) = job.job_id
                 {
-                    found.push(JobFound { id, created_at_ms: job.created_at.unwrap_or(i64::MAX) });
+                    found.push(JobFound {
+                        id,
+                        created_at_ms: job.created_at.unwrap_or(i64::MAX),
+                    });
                 }
             }
         }
@@ -117,7 +148,10 @@ impl Jobs for Aws {
             .reason(reason)
             .send()
             .await
-            .map_err(|e| JobsError { what: what(), why: words(&e) })?;
+            .map_err(|e| JobsError {
+                what: what(),
+                why: words(&e),
+            })?;
         Ok(())
     }
 }
@@ -137,9 +171,10 @@ where
         };
     };
     match service.code().unwrap_or_default() {
-        "TooManyRequestsException" | "ThrottlingException" | "Throttling" | "RequestLimitExceeded" => {
-            SubmitError::Throttled { name }
-        }
+        "TooManyRequestsException"
+        | "ThrottlingException"
+        | "Throttling"
+        | "RequestLimitExceeded" => SubmitError::Throttled { name },
         "ClientException" | "AccessDeniedException" | "ValidationException" => {
             SubmitError::Refused { name, why }
         }

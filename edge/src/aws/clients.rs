@@ -38,7 +38,9 @@ impl Aws {
     async fn with_timeout(topic_arn: &str, operation_timeout: Duration) -> Self {
         // One connector for all clients: loading the root certificates is most of a cold start.
         let http = Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
             .build_https();
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http)

@@ -24,9 +24,16 @@ impl Store for Aws {
             .body
             .collect()
             .await
-            .map_err(|e| StoreError::Unreachable { what: what(), source: e.into() })?
+            .map_err(|e| StoreError::Unreachable {
+                what: what(),
+                source: e.into(),
+            })?
             .to_vec();
-        Ok(Some(Fetched { body, etag, last_modified }))
+        Ok(Some(Fetched {
+            body,
+            etag,
+            last_modified,
+        }))
     }
 
     async fn put(
@@ -36,8 +43,12 @@ impl Store for Aws {
         body: Vec<u8>,
         condition: Condition,
     ) -> Result<Put, StoreError> {
-        let request =
-            self.s3.put_object().bucket(bucket).key(key).body(ByteStream::from(body));
+        let request = self
+            .s3
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .body(ByteStream::from(body));
         let request = match &condition {
             Condition::Absent => request.if_none_match("*"),
             Condition::Matches(etag) => request.if_match(etag),
@@ -52,8 +63,13 @@ impl Store for Aws {
 
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Listed>, StoreError> {
         let what = || format!("LIST s3://{bucket}/{prefix}");
-        let mut pages =
-            self.s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
         let mut all = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| classify(error, what()))?;
@@ -86,9 +102,11 @@ impl Store for Aws {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| classify(error, what()))?;
             let folders = page.common_prefixes.unwrap_or_default();
-            all.extend(folders.into_iter().filter_map(|folder| {
-                Some(folder.prefix?.strip_prefix(prefix)?.to_owned())
-            }));
+            all.extend(
+                folders
+                    .into_iter()
+                    .filter_map(|folder| Some(folder.prefix?.strip_prefix(prefix)?.to_owned())),
+            );
         }
         Ok(all)
     }
@@ -118,14 +136,21 @@ impl Store for Aws {
                 };
             }
         };
-        let local = |source| StoreError::File { what: what(), source };
+        let local = |source| StoreError::File {
+            what: what(),
+            source,
+        };
         let mut file = tokio::fs::File::create(to).await.map_err(local)?;
         let mut size = 0;
-        while let Some(chunk) = answer
-            .body
-            .try_next()
-            .await
-            .map_err(|e| StoreError::Unreachable { what: what(), source: e.into() })?
+        while let Some(chunk) =
+            answer
+                .body
+                .try_next()
+                .await
+                .map_err(|e| StoreError::Unreachable {
+                    what: what(),
+                    source: e.into(),
+                })?
         {
             file.write_all(&chunk).await.map_err(local)?;
             size += chunk.len() as u64;
@@ -136,10 +161,12 @@ impl Store for Aws {
 
     async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
         let what = || format!("PUT s3://{bucket}/{key}");
-        let body = ByteStream::from_path(from).await.map_err(|e| StoreError::File {
-            what: what(),
-            source: std::io::Error::other(e),
-        })?;
+        let body = ByteStream::from_path(from)
+            .await
+            .map_err(|e| StoreError::File {
+                what: what(),
+                source: std::io::Error::other(e),
+            })?;
         self.s3
             .put_object()
             .bucket(bucket)
@@ -153,7 +180,10 @@ impl Store for Aws {
 }
 
 fn stamps(answer: &GetObjectOutput, what: &str) -> Result<(String, Timestamp), StoreError> {
-    let etag = answer.e_tag.clone().ok_or_else(|| malformed(what, "an answer without ETag"))?;
+    let etag = answer
+        .e_tag
+        .clone()
+        .ok_or_else(|| malformed(what, "an answer without ETag"))?;
     let last_modified = answer
         .last_modified
         .and_then(timestamp)
@@ -166,11 +196,16 @@ fn timestamp(at: DateTime) -> Option<Timestamp> {
 }
 
 fn malformed(key: &str, why: &str) -> StoreError {
-    StoreError::Malformed { key: key.to_owned(), why: why.to_owned() }
+    StoreError::Malformed {
+        key: key.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
-    error.as_service_error().and_then(ProvideErrorMetadata::code)
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
 }
 
 /// 412 and 409 both mean: somebody was there. So does a 404 under `If-Match`.
@@ -189,6 +224,9 @@ where
     match code(&error) {
         Some("AccessDenied") => StoreError::Denied { what },
         Some("NoSuchBucket") => StoreError::NoBucket { what },
-        _ => StoreError::Unreachable { what, source: error.into() },
+        _ => StoreError::Unreachable {
+            what,
+            source: error.into(),
+        },
     }
 }

@@ -34,12 +34,17 @@ impl Topic for Aws {
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+                let code = error
+                    .as_service_error()
+                    .and_then(ProvideErrorMetadata::code);
                 let why = format!("{}", aws_sdk_sns::error::DisplayErrorContext(&error));
                 match code {
-                    Some("InvalidParameter" | "InvalidParameterValue" | "NotFound" | "AuthorizationError") => {
-                        Err(refused(why))
-                    }
+                    Some(
+                        "InvalidParameter"
+                        | "InvalidParameterValue"
+                        | "NotFound"
+                        | "AuthorizationError",
+                    ) => Err(refused(why)),
                     _ => Err(PublishError::Later { why }),
                 }
             }

@@ -11,7 +11,7 @@ use trainspot_shared::metrics::Metrics;
 use trainspot_shared::pipeline_head::{LastSuccess, PipelineHead};
 use trainspot_shared::report::{Curve, ReportInput};
 use trainspot_shared::run::{Action, Outcome, Pending, Promotion, Run, Submit};
-use trainspot_shared::stage_head::{Grant, GrantRefused, Published, PublishRefused, StageHead};
+use trainspot_shared::stage_head::{Grant, GrantRefused, PublishRefused, Published, StageHead};
 use trainspot_shared::{cost::Usd, notice::Notice};
 
 use super::Edge;
@@ -37,20 +37,24 @@ pub(super) async fn act<E: Edge>(
 ) -> Outcome {
     let deadline = pending.claim.as_ref().map(|claim| claim.expires_at);
     if deadline.is_some_and(|at| edge.now() + CALL > at) {
-        return Outcome::Unclear { why: "the lease ran short before it was begun".to_owned() };
+        return Outcome::Unclear {
+            why: "the lease ran short before it was begun".to_owned(),
+        };
     }
     let done = match &pending.action {
         Action::Submit(submit) => submit_job(edge, settings, submit, pending).await,
-        Action::Close { stage, base, reason } => {
-            close(edge, settings, &run.id, *stage, *base, reason).await
-        }
+        Action::Close {
+            stage,
+            base,
+            reason,
+        } => close(edge, settings, &run.id, *stage, *base, reason).await,
         Action::Terminate { job_id, reason } => match edge.terminate(job_id, reason).await {
             Ok(()) => Ok(Outcome::Terminated),
             Err(error) => Ok(back_off(edge, pending, &error)),
         },
-        Action::PublishShards { stage, submission, .. } => {
-            publish_shards(edge, settings, &run.id, *stage, *submission).await
-        }
+        Action::PublishShards {
+            stage, submission, ..
+        } => publish_shards(edge, settings, &run.id, *stage, *submission).await,
         Action::Promote(promotion) => promote(edge, settings, &run.id, promotion).await,
         Action::WriteReport => write_report(edge, settings, run).await,
         Action::Notify(notice) => Ok(notify(edge, pending, notice).await),
@@ -61,12 +65,18 @@ pub(super) async fn act<E: Edge>(
     done.unwrap_or_else(|error| back_off(edge, pending, &error))
 }
 
-fn back_off<E: Edge>(edge: &E, pending: &Pending, error: &(dyn std::error::Error + 'static)) -> Outcome {
+fn back_off<E: Edge>(
+    edge: &E,
+    pending: &Pending,
+    error: &(dyn std::error::Error + 'static),
+) -> Outcome {
     let wait = Duration::from_secs(10)
         .saturating_mul(1 << pending.tries.saturating_sub(1).min(10))
         .min(LONGEST_BACK_OFF);
     tracing::warn!(action = %pending.id, error, wait_s = wait.as_secs(), "action put off");
-    Outcome::Released { not_before: later(edge.now(), wait) }
+    Outcome::Released {
+        not_before: later(edge.now(), wait),
+    }
 }
 
 fn later(now: Timestamp, wait: Duration) -> Timestamp {
@@ -82,8 +92,10 @@ async fn submit_job<E: Edge>(
     let bucket = &settings.results_bucket;
     let document = &submit.document;
     let key = layout::job(&document.run_id, document.stage, document.submission);
-    let body = serde_json::to_vec_pretty(document)
-        .map_err(|e| StoreError::Malformed { key: key.clone(), why: e.to_string() })?;
+    let body = serde_json::to_vec_pretty(document).map_err(|e| StoreError::Malformed {
+        key: key.clone(),
+        why: e.to_string(),
+    })?;
     // Written once: whoever wrote it first wrote this very action's document.
     edge.put(bucket, &key, body, Condition::Absent).await?;
     let refused = grant(edge, settings, submit).await?;
@@ -92,11 +104,17 @@ async fn submit_job<E: Edge>(
         match edge.find(&submit.queue, &submit.name).await {
             Ok(found) => {
                 if let Some(first) = found.first() {
-                    return Ok(Outcome::Submitted { job_id: first.id.clone() });
+                    return Ok(Outcome::Submitted {
+                        job_id: first.id.clone(),
+                    });
                 }
             }
             // Without the look-up a second job might be made; the claim stands, somebody looks again.
-            Err(error) => return Ok(Outcome::Unclear { why: error.to_string() }),
+            Err(error) => {
+                return Ok(Outcome::Unclear {
+                    why: error.to_string(),
+                });
+            }
         }
     }
     if let Some(refused) = refused {
@@ -131,23 +149,33 @@ async fn grant<E: Edge>(
     submit: &Submit,
 ) -> Result<Option<GrantRefused>, CasError> {
     let document = &submit.document;
-    let shards = document.shard_of_index.iter().flatten().map(|shard| Some(*shard));
+    let shards = document
+        .shard_of_index
+        .iter()
+        .flatten()
+        .map(|shard| Some(*shard));
     for shard in std::iter::once(None).chain(shards) {
         let key = layout::stage_head(&document.run_id, document.stage, shard);
-        let refused = cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&StageHead>, write_id| {
-            let n = document.submission;
-            let decided = match head {
-                // The very first head is made with its owner in it; later ones begin from the base.
-                None if n == document.base => Grant::Write(StageHead::first(n, write_id)),
-                None => StageHead::absent_shard(document.base).grant(n, write_id),
-                Some(head) => head.grant(n, write_id),
-            };
-            match decided {
-                Grant::Write(head) => Decision::Write(Box::new(head), None),
-                Grant::Stands => Decision::Leave(None),
-                Grant::Refused(why) => Decision::Leave(Some(why)),
-            }
-        })
+        let refused = cas::change(
+            edge,
+            edge,
+            &settings.results_bucket,
+            &key,
+            |head: Option<&StageHead>, write_id| {
+                let n = document.submission;
+                let decided = match head {
+                    // The very first head is made with its owner in it; later ones begin from the base.
+                    None if n == document.base => Grant::Write(StageHead::first(n, write_id)),
+                    None => StageHead::absent_shard(document.base).grant(n, write_id),
+                    Some(head) => head.grant(n, write_id),
+                };
+                match decided {
+                    Grant::Write(head) => Decision::Write(Box::new(head), None),
+                    Grant::Stands => Decision::Leave(None),
+                    Grant::Refused(why) => Decision::Leave(Some(why)),
+                }
+            },
+        )
         .await?;
         // A shard that is done meanwhile is no reason to withdraw the others; its child will exit 0.
         if shard.is_none() && refused.is_some() {
@@ -167,14 +195,24 @@ async fn close<E: Edge>(
 ) -> Result<Outcome, CasError> {
     let key = layout::stage_head(run, stage, None);
     let now = edge.now();
-    cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&StageHead>, write_id| {
-        let head = head.cloned().unwrap_or_else(|| StageHead::absent_shard(base));
-        match head.close(reason, now, write_id) {
-            Some(closed) => Decision::Write(Box::new(closed), Outcome::Closed),
-            None if head.output.is_some() => Decision::Leave(Outcome::HadOutput(Box::new(head))),
-            None => Decision::Leave(Outcome::Closed),
-        }
-    })
+    cas::change(
+        edge,
+        edge,
+        &settings.results_bucket,
+        &key,
+        |head: Option<&StageHead>, write_id| {
+            let head = head
+                .cloned()
+                .unwrap_or_else(|| StageHead::absent_shard(base));
+            match head.close(reason, now, write_id) {
+                Some(closed) => Decision::Write(Box::new(closed), Outcome::Closed),
+                None if head.output.is_some() => {
+                    Decision::Leave(Outcome::HadOutput(Box::new(head)))
+                }
+                None => Decision::Leave(Outcome::Closed),
+            }
+        },
+    )
     .await
 }
 
@@ -195,18 +233,26 @@ async fn publish_shards<E: Edge>(
         at: edge.now(),
     };
     let key = layout::stage_head(run, stage, None);
-    cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&StageHead>, write_id| {
-        let Some(head) = head else {
-            return Decision::Leave(Outcome::NotPublished);
-        };
-        match head.publish_shards(output.clone(), write_id) {
-            Ok(head) => Decision::Write(Box::new(head), Outcome::Published(output.clone())),
-            Err(PublishRefused::HasOutput) => Decision::Leave(
-                head.output.clone().map_or(Outcome::NotPublished, Outcome::Published),
-            ),
-            Err(_) => Decision::Leave(Outcome::NotPublished),
-        }
-    })
+    cas::change(
+        edge,
+        edge,
+        &settings.results_bucket,
+        &key,
+        |head: Option<&StageHead>, write_id| {
+            let Some(head) = head else {
+                return Decision::Leave(Outcome::NotPublished);
+            };
+            match head.publish_shards(output.clone(), write_id) {
+                Ok(head) => Decision::Write(Box::new(head), Outcome::Published(output.clone())),
+                Err(PublishRefused::HasOutput) => Decision::Leave(
+                    head.output
+                        .clone()
+                        .map_or(Outcome::NotPublished, Outcome::Published),
+                ),
+                Err(_) => Decision::Leave(Outcome::NotPublished),
+            }
+        },
+    )
     .await
 }
 
@@ -239,7 +285,11 @@ async fn promote<E: Edge>(
         ..draft.clone()
     };
     let is_there = cas::write(edge, bucket, &key, &champion, promotion.over.as_deref()).await?;
-    Ok(if is_there { Outcome::Promoted } else { Outcome::ChampionChanged })
+    Ok(if is_there {
+        Outcome::Promoted
+    } else {
+        Outcome::ChampionChanged
+    })
 }
 
 async fn write_report<E: Edge>(
@@ -249,12 +299,17 @@ async fn write_report<E: Edge>(
 ) -> Result<Outcome, CasError> {
     let bucket = &settings.results_bucket;
     let output = |stage: Stage, name: &str| {
-        let output = run.stages.get(&stage).and_then(|record| record.output.as_ref());
+        let output = run
+            .stages
+            .get(&stage)
+            .and_then(|record| record.output.as_ref());
         output.map(|output| format!("{}{name}", output.prefix))
     };
-    let metrics: Option<Metrics> = optional(edge, bucket, output(Stage::Evaluate, file::METRICS)).await?;
+    let metrics: Option<Metrics> =
+        optional(edge, bucket, output(Stage::Evaluate, file::METRICS)).await?;
     let curve: Option<Curve> = optional(edge, bucket, output(Stage::Train, file::CURVE)).await?;
-    let recommendations = optional(edge, bucket, output(Stage::Gather, file::RECOMMENDATIONS)).await?;
+    let recommendations =
+        optional(edge, bucket, output(Stage::Gather, file::RECOMMENDATIONS)).await?;
     let page = trainspot_shared::report::render(&ReportInput {
         run,
         metrics: metrics.as_ref(),
@@ -262,7 +317,13 @@ async fn write_report<E: Edge>(
         recommendations: recommendations.as_ref(),
         results_bucket: bucket,
     });
-    edge.put(bucket, &layout::report(&run.id), page.into_bytes(), Condition::Always).await?;
+    edge.put(
+        bucket,
+        &layout::report(&run.id),
+        page.into_bytes(),
+        Condition::Always,
+    )
+    .await?;
     Ok(Outcome::Reported)
 }
 
@@ -285,7 +346,10 @@ async fn optional<E: Edge, T: serde::de::DeserializeOwned>(
 async fn notify<E: Edge>(edge: &E, pending: &Pending, notice: &Notice) -> Outcome {
     match edge.publish(notice).await {
         Ok(()) => Outcome::Told { at: edge.now() },
-        Err(PublishError::Refused { why }) => Outcome::Undeliverable { why, at: edge.now() },
+        Err(PublishError::Refused { why }) => Outcome::Undeliverable {
+            why,
+            at: edge.now(),
+        },
         Err(error @ PublishError::Later { .. }) => back_off(edge, pending, &error),
     }
 }
@@ -298,12 +362,18 @@ async fn record_end<E: Edge>(
     success: Option<&LastSuccess>,
 ) -> Result<Outcome, CasError> {
     let key = layout::pipeline_head(run.pipeline());
-    cas::change(edge, edge, &settings.results_bucket, &key, |head: Option<&PipelineHead>, write_id| {
-        let next = head.and_then(|head| head.record_end(run, cost, success.cloned(), write_id));
-        match next {
-            Some(head) => Decision::Write(Box::new(head), Outcome::Recorded),
-            None => Decision::Leave(Outcome::Recorded),
-        }
-    })
+    cas::change(
+        edge,
+        edge,
+        &settings.results_bucket,
+        &key,
+        |head: Option<&PipelineHead>, write_id| {
+            let next = head.and_then(|head| head.record_end(run, cost, success.cloned(), write_id));
+            match next {
+                Some(head) => Decision::Write(Box::new(head), Outcome::Recorded),
+                None => Decision::Leave(Outcome::Recorded),
+            }
+        },
+    )
     .await
 }

@@ -34,7 +34,9 @@ pub enum Admitted {
 #[derive(Debug, thiserror::Error)]
 pub enum AdmitError {
     /// Nobody pushed such a pipeline: no retry will help until somebody does.
-    #[error("there is no pipeline `{pipeline}`: s3://{bucket}/{key} does not exist; run `trainspot push` first")]
+    #[error(
+        "there is no pipeline `{pipeline}`: s3://{bucket}/{key} does not exist; run `trainspot push` first"
+    )]
     UnknownPipeline {
         /// Its name.
         pipeline: PipelineName,
@@ -86,7 +88,11 @@ pub async fn admit<E: Edge>(
         let seen = head.map_or_else(
             || {
                 // Nobody pushed through the cli; a tick is as good a first day as any.
-                PipelineHead::first(run_id.pipeline().clone(), run_id.tick().start(), edge.draw())
+                PipelineHead::first(
+                    run_id.pipeline().clone(),
+                    run_id.tick().start(),
+                    edge.draw(),
+                )
             },
             |read| read.document,
         );
@@ -111,7 +117,8 @@ pub async fn admit<E: Edge>(
         if tries >= TRIES {
             return Err(CasError::Contended { key: head_key }.into());
         }
-        edge.pause(Duration::from_millis(50).mul_f64(edge.chance())).await;
+        edge.pause(Duration::from_millis(50).mul_f64(edge.chance()))
+            .await;
         head = cas::read::<PipelineHead>(edge, bucket, &head_key).await?;
     };
     Box::pin(create(edge, settings, &head, &entry, &spec.text, by)).await
@@ -133,7 +140,10 @@ pub(super) async fn create<E: Edge>(
         created_by: by.to_owned(),
         created_at: edge.now(),
         spec_text,
-        previous_fingerprint: head.last_success.as_ref().map(|last| last.fingerprint.clone()),
+        previous_fingerprint: head
+            .last_success
+            .as_ref()
+            .map(|last| last.fingerprint.clone()),
         write_id: edge.draw(),
     };
     let run = Run::new(new, phase, end).map_err(|source| AdmitError::Spec {
@@ -151,7 +161,12 @@ pub(super) async fn create<E: Edge>(
 /// Where a run begins, and how it ends at once if it was not let in.
 fn beginning(admission: Admission) -> (Phase, Option<End>) {
     let skipped = |because: &str| {
-        (Phase::WaitingForData, Some(End::Skipped { because: because.to_owned() }))
+        (
+            Phase::WaitingForData,
+            Some(End::Skipped {
+                because: because.to_owned(),
+            }),
+        )
     };
     match admission {
         Admission::Start => (Phase::WaitingForData, None),
@@ -183,10 +198,14 @@ pub(super) async fn spec<E: Edge>(
             key,
         });
     };
-    let text = String::from_utf8(object.body)
-        .map_err(|error| StoreError::Malformed { key, why: error.to_string() })?;
-    let pipeline = Pipeline::parse(&text)
-        .map_err(|source| AdmitError::Spec { pipeline: name.clone(), source })?;
+    let text = String::from_utf8(object.body).map_err(|error| StoreError::Malformed {
+        key,
+        why: error.to_string(),
+    })?;
+    let pipeline = Pipeline::parse(&text).map_err(|source| AdmitError::Spec {
+        pipeline: name.clone(),
+        source,
+    })?;
     Ok(Spec { text, pipeline })
 }
 

@@ -42,14 +42,17 @@ pub(super) async fn look<E: Edge>(
         }
         Need::Data => Ok(vec![Observation::Data(data(edge, settings, run).await?)]),
         Need::StageEnd(stage) => stage_end(edge, settings, run, stage).await,
-        Need::Records => Ok(vec![Observation::Records(records(edge, settings, run).await?)]),
+        Need::Records => Ok(vec![Observation::Records(
+            records(edge, settings, run).await?,
+        )]),
     }
 }
 
 async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataSeen, DriveError> {
-    let pipeline = run
-        .pipeline()
-        .map_err(|source| DriveError::Spec { run: run.id.clone(), source })?;
+    let pipeline = run.pipeline().map_err(|source| DriveError::Spec {
+        run: run.id.clone(),
+        source,
+    })?;
     let Some(spec) = &pipeline.data else {
         return Ok(DataSeen::NotNeeded);
     };
@@ -69,7 +72,9 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
         });
     }
     if !is_ready {
-        return Ok(DataSeen::NotThere { why: format!("there is no s3://{bucket}/{ready} yet") });
+        return Ok(DataSeen::NotThere {
+            why: format!("there is no s3://{bucket}/{ready} yet"),
+        });
     }
     let body = serde_json::to_vec_pretty(&dataset).map_err(|error| StoreError::Malformed {
         key: "dataset".to_owned(),
@@ -78,9 +83,14 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
     let sha256 = sha256_hex(&body);
     let key = layout::dataset(&run.id, &sha256);
     // Its name is its digest: if it is there, it is this one.
-    edge.put(&settings.results_bucket, &key, body, Condition::Absent).await?;
+    edge.put(&settings.results_bucket, &key, body, Condition::Absent)
+        .await?;
     let fingerprint = dataset.fingerprint(&run.spec.sha256, &settings.platform.image);
-    Ok(DataSeen::Pinned(PinnedDataset::of(&dataset, Pinned { key, sha256 }, fingerprint)))
+    Ok(DataSeen::Pinned(PinnedDataset::of(
+        &dataset,
+        Pinned { key, sha256 },
+        fingerprint,
+    )))
 }
 
 async fn stage_end<E: Edge>(
@@ -92,13 +102,21 @@ async fn stage_end<E: Edge>(
     let bucket = &settings.results_bucket;
     let mut observations = Vec::new();
     let record = run.stages.get(&stage);
-    let job = record.and_then(|r| r.current()).and_then(SubmissionRecord::job);
+    let job = record
+        .and_then(|r| r.current())
+        .and_then(SubmissionRecord::job);
     if let Some(job) = job.filter(|job| failure::asks_who_ended_it(job)) {
         let described = edge.describe(std::slice::from_ref(&job.id)).await?;
-        observations.extend(described.into_iter().map(|job| Observation::Job(Box::new(job))));
+        observations.extend(
+            described
+                .into_iter()
+                .map(|job| Observation::Job(Box::new(job))),
+        );
     }
     let head_key = layout::stage_head(&run.id, stage, None);
-    let head = cas::read::<StageHead>(edge, bucket, &head_key).await?.map(|read| read.document);
+    let head = cas::read::<StageHead>(edge, bucket, &head_key)
+        .await?
+        .map(|read| read.document);
     let mut end = StageEnd {
         stage,
         missing_shards: None,
@@ -108,11 +126,19 @@ async fn stage_end<E: Edge>(
         is_verified: None,
         head,
     };
-    let output = end.head.as_ref().and_then(|head| head.output.as_ref()).map(|o| o.prefix.clone());
+    let output = end
+        .head
+        .as_ref()
+        .and_then(|head| head.output.as_ref())
+        .map(|o| o.prefix.clone());
     let has_failed = job.is_some_and(|job| job.status == JobStatus::Failed);
-    if let Some(shards) = record.and_then(|r| r.shards).filter(|_| has_failed && output.is_none()) {
+    if let Some(shards) = record
+        .and_then(|r| r.shards)
+        .filter(|_| has_failed && output.is_none())
+    {
         let missing = missing_shards(edge, settings, run, stage, shards).await?;
-        if let Some(parent) = job.filter(|job| matches!(job.array, Some(ArrayRole::Parent { .. }))) {
+        if let Some(parent) = job.filter(|job| matches!(job.array, Some(ArrayRole::Parent { .. })))
+        {
             end.child_verdict = child_verdict(edge, run, stage, &parent.id, &missing).await?;
         }
         end.missing_shards = Some(missing);
@@ -122,7 +148,8 @@ async fn stage_end<E: Edge>(
             Stage::Train => end.champion = champion(edge, settings, run).await?,
             Stage::Evaluate => {
                 end.champion = champion(edge, settings, run).await?;
-                end.metrics = Some(json(edge, bucket, &format!("{prefix}{}", file::METRICS)).await?);
+                end.metrics =
+                    Some(json(edge, bucket, &format!("{prefix}{}", file::METRICS)).await?);
             }
             Stage::Gather => {
                 let key = format!("{prefix}{}", file::RECOMMENDATIONS);
@@ -143,7 +170,10 @@ async fn champion<E: Edge>(
 ) -> Result<Option<ChampionSeen>, DriveError> {
     let key = layout::champion(run.id.pipeline());
     let read = cas::read::<Champion>(edge, &settings.results_bucket, &key).await?;
-    Ok(read.map(|read| ChampionSeen { etag: read.etag, champion: read.document }))
+    Ok(read.map(|read| ChampionSeen {
+        etag: read.etag,
+        champion: read.document,
+    }))
 }
 
 /// A program's own document: what is wrong with it is a fact about the run, not a fault of the store.
@@ -155,7 +185,8 @@ pub(super) async fn json<E: Edge, T: serde::de::DeserializeOwned>(
     let Some(object) = edge.get(bucket, key).await? else {
         return Ok(Err(format!("there is no s3://{bucket}/{key}")));
     };
-    Ok(serde_json::from_slice(&object.body).map_err(|error| format!("s3://{bucket}/{key}: {error}")))
+    Ok(serde_json::from_slice(&object.body)
+        .map_err(|error| format!("s3://{bucket}/{key}: {error}")))
 }
 
 async fn missing_shards<E: Edge>(
@@ -187,7 +218,11 @@ async fn child_verdict<E: Edge>(
     parent: &str,
     missing: &[u32],
 ) -> Result<Option<failure::Verdict>, DriveError> {
-    let shards = run.stages.get(&stage).and_then(|r| r.current()).and_then(|s| s.shards.as_ref());
+    let shards = run
+        .stages
+        .get(&stage)
+        .and_then(|r| r.current())
+        .and_then(|s| s.shards.as_ref());
     let ids: Vec<String> = missing
         .iter()
         .filter_map(|shard| match shards {
@@ -226,9 +261,12 @@ async fn records<E: Edge>(
             Some(shards) if shards <= SHARDS_ITEMISED => {
                 let prefix = layout::stage_results(&run.id, *stage);
                 let listed = edge.list(bucket, &prefix).await?;
-                keys.extend(listed.into_iter().map(|o| o.key).filter(|key| {
-                    key.rsplit('/').next() == Some(file::ATTEMPT)
-                }));
+                keys.extend(
+                    listed
+                        .into_iter()
+                        .map(|o| o.key)
+                        .filter(|key| key.rsplit('/').next() == Some(file::ATTEMPT)),
+                );
             }
             Some(_) => {}
         }

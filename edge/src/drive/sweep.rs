@@ -57,8 +57,10 @@ enum PipelineError {
 
 /// Sweeps every pipeline. One that fails is told of and does not keep the others from being swept.
 pub async fn sweep<E: Edge>(edge: &E, settings: &Settings, by: &str) -> Result<Swept, SweepError> {
-    let specs =
-        edge.list(&settings.results_bucket, layout::PIPELINES_PREFIX).await.map_err(SweepError)?;
+    let specs = edge
+        .list(&settings.results_bucket, layout::PIPELINES_PREFIX)
+        .await
+        .map_err(SweepError)?;
     let mut swept = Swept::default();
     for object in specs {
         let name = object
@@ -134,10 +136,20 @@ async fn live_jobs<E: Edge>(
     let mut run_of = BTreeMap::new();
     for (id, run) in ledgers {
         for submission in run.stages.values().flat_map(|stage| &stage.submissions) {
-            let is_live =
-                |job: &String| submission.jobs.iter().all(|j| j.id != *job || !j.status.is_terminal());
+            let is_live = |job: &String| {
+                submission
+                    .jobs
+                    .iter()
+                    .all(|j| j.id != *job || !j.status.is_terminal())
+            };
             let known = submission.jobs.iter().map(|job| job.id.clone());
-            for job in submission.job_id.clone().into_iter().chain(known).filter(is_live) {
+            for job in submission
+                .job_id
+                .clone()
+                .into_iter()
+                .chain(known)
+                .filter(is_live)
+            {
                 run_of.insert(job, id.clone());
             }
         }
@@ -166,7 +178,9 @@ async fn settle<E: Edge>(
     let (mut settled, mut is_final) = (BTreeSet::new(), BTreeSet::new());
     for entry in &head.entries {
         let run = cas::read::<Run>(edge, bucket, &layout::ledger(&entry.run_id)).await?;
-        let Some(run) = run.map(|read| read.document) else { continue };
+        let Some(run) = run.map(|read| read.document) else {
+            continue;
+        };
         if run.is_settled() {
             settled.insert(entry.run_id.clone());
         }
@@ -181,13 +195,24 @@ async fn settle<E: Edge>(
         .map(|entry| entry.run_id.clone())
         .collect();
     let key = layout::pipeline_head(&head.pipeline);
-    let started = cas::change(edge, edge, bucket, &key, |head: Option<&PipelineHead>, write_id| {
-        let Some(next) = head.and_then(|head| head.settle(&settled, &is_final, write_id)) else {
-            return Decision::Leave(Vec::new());
-        };
-        let started = next.started().filter(|run| was_queued.contains(run)).cloned().collect();
-        Decision::Write(Box::new(next), started)
-    })
+    let started = cas::change(
+        edge,
+        edge,
+        bucket,
+        &key,
+        |head: Option<&PipelineHead>, write_id| {
+            let Some(next) = head.and_then(|head| head.settle(&settled, &is_final, write_id))
+            else {
+                return Decision::Leave(Vec::new());
+            };
+            let started = next
+                .started()
+                .filter(|run| was_queued.contains(run))
+                .cloned()
+                .collect();
+            Decision::Write(Box::new(next), started)
+        },
+    )
     .await?;
     swept.settled.extend(settled);
     Ok(started)

@@ -8,9 +8,11 @@ use trainspot_edge::function::Function;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let function = &Function::start("handle-failure").await?;
-    run(service_fn(async move |event: LambdaEvent<EventBridgeEvent<Value>>| {
-        let by = function.by(&event.context);
-        handle_failure::handle(&function.aws, &function.settings, &event.payload, &by).await
-    }))
+    run(service_fn(
+        async move |event: LambdaEvent<EventBridgeEvent<Value>>| {
+            let by = function.by(&event.context);
+            handle_failure::handle(&function.aws, &function.settings, &event.payload, &by).await
+        },
+    ))
     .await
 }

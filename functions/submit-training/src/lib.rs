@@ -51,7 +51,12 @@ pub async fn handle<E: Edge>(
     let refused = |run_id: Option<RunId>, because: String| {
         tracing::warn!(because, "request refused");
         let by = by.to_owned();
-        Answer { run_id, by, outcome: Outcome::Refused, because: Some(because) }
+        Answer {
+            run_id,
+            by,
+            outcome: Outcome::Refused,
+            because: Some(because),
+        }
     };
     let request = match Request::parse(payload) {
         Ok(request) => request,
@@ -69,7 +74,12 @@ pub async fn handle<E: Edge>(
                 Admitted::LostTheCreate => Outcome::LostTheCreate,
             };
             tracing::info!(run.id = %run_id, ?outcome, "request taken");
-            Ok(Answer { run_id: Some(run_id), by: by.to_owned(), outcome, because: None })
+            Ok(Answer {
+                run_id: Some(run_id),
+                by: by.to_owned(),
+                outcome,
+                because: None,
+            })
         }
         Err(error @ (AdmitError::UnknownPipeline { .. } | AdmitError::Spec { .. })) => {
             Ok(refused(Some(run_id), trainspot_edge::chain::chain(&error)))
@@ -92,10 +102,14 @@ fn run_of<E: Edge>(
             let tick = tick_of(*at, settings.schedules.get(pipeline));
             Ok((RunId::scheduled(pipeline.clone(), tick), Origin::Tick))
         }
-        RequestKind::Manual { run_id: Some(run_id), force } => {
-            Ok((run_id.clone(), Origin::Manual { force: *force }))
-        }
-        RequestKind::Manual { run_id: None, force } => {
+        RequestKind::Manual {
+            run_id: Some(run_id),
+            force,
+        } => Ok((run_id.clone(), Origin::Manual { force: *force })),
+        RequestKind::Manual {
+            run_id: None,
+            force,
+        } => {
             let drawn = by.rsplit('/').next().unwrap_or_default();
             let tick = Tick::containing(edge.now());
             let run_id =

@@ -29,13 +29,21 @@ pub async fn handle<E: Edge>(
     by: &str,
 ) -> Result<Answer, Failed> {
     if event.source != SCHEDULED {
-        return Ok(Answer::Job(drive_job_event(edge, settings, event, by).await?));
+        return Ok(Answer::Job(
+            drive_job_event(edge, settings, event, by).await?,
+        ));
     }
-    let swept =
-        sweep(edge, settings, by).await.map_err(|error| Failed::new("SweepFailed", &error))?;
+    let swept = sweep(edge, settings, by)
+        .await
+        .map_err(|error| Failed::new("SweepFailed", &error))?;
     for failure in &swept.failures {
         tracing::error!(failure, "could not be swept");
     }
-    tracing::info!(driven = swept.driven.len(), made_up = swept.made_up.len(), settled = swept.settled.len(), "swept");
+    tracing::info!(
+        driven = swept.driven.len(),
+        made_up = swept.made_up.len(),
+        settled = swept.settled.len(),
+        "swept"
+    );
     Ok(Answer::Swept(swept))
 }

@@ -124,7 +124,12 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
             instance_type = resources
                 .get("InstanceTypes")
                 .and_then(Value::as_array)
-                .and_then(|types| types.iter().filter_map(as_text).find(|name| name.contains('.')));
+                .and_then(|types| {
+                    types
+                        .iter()
+                        .filter_map(as_text)
+                        .find(|name| name.contains('.'))
+                });
             market = match resources.get("Type").and_then(Value::as_str) {
                 Some("SPOT") => Some(Market::Spot),
                 Some("EC2") => Some(Market::OnDemand),

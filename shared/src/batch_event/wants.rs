@@ -6,7 +6,9 @@ use serde_json::Value;
 pub fn wants(detail: &Value) -> String {
     let plain = detail.pointer("/container/resourceRequirements");
     let task = "/ecsProperties/taskProperties/0/containers/0/resourceRequirements";
-    let requirements = plain.or_else(|| detail.pointer(task)).and_then(Value::as_array);
+    let requirements = plain
+        .or_else(|| detail.pointer(task))
+        .and_then(Value::as_array);
     let words: Vec<String> = requirements
         .into_iter()
         .flatten()

@@ -34,7 +34,11 @@ impl FromStr for JobName {
             stage: stage.parse().map_err(|_| wrong())?,
             submission: n.parse().map_err(|_| wrong())?,
         };
-        if name.submission >= 1 && name.to_string() == text { Ok(name) } else { Err(wrong()) }
+        if name.submission >= 1 && name.to_string() == text {
+            Ok(name)
+        } else {
+            Err(wrong())
+        }
     }
 }
 

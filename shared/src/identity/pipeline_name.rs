@@ -28,8 +28,7 @@ impl FromStr for PipelineName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut letters = text.chars();
         let first_is_letter = letters.next().is_some_and(|c| c.is_ascii_lowercase());
-        let rest_fits =
-            letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let rest_fits = letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if first_is_letter && rest_fits && text.len() <= 40 {
             Ok(Self(text.to_owned()))
         } else {

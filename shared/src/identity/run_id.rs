@@ -68,23 +68,40 @@ pub struct RunId {
 impl RunId {
     /// The run of a scheduled tick.
     pub fn scheduled(pipeline: PipelineName, tick: Tick) -> Self {
-        Self { pipeline, tick, manual: None, repeat: 1 }
+        Self {
+            pipeline,
+            tick,
+            manual: None,
+            repeat: 1,
+        }
     }
 
     /// A run that a person asked for; of `drawn` only hexadecimal digits are kept, at most 32.
     pub fn manual(pipeline: PipelineName, tick: Tick, drawn: &str) -> Result<Self, IdentityError> {
-        let hex: String =
-            drawn.chars().filter(char::is_ascii_hexdigit).take(32).collect::<String>().to_lowercase();
+        let hex: String = drawn
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .take(32)
+            .collect::<String>()
+            .to_lowercase();
         if hex.len() < 8 {
             return Err(IdentityError::RunId(format!("{pipeline}-{tick}-m{drawn}")));
         }
-        Ok(Self { pipeline, tick, manual: Some(hex), repeat: 1 })
+        Ok(Self {
+            pipeline,
+            tick,
+            manual: Some(hex),
+            repeat: 1,
+        })
     }
 
     /// The next repeat of this run: `…-r2` of a first one.
     #[must_use]
     pub fn next_repeat(&self) -> Self {
-        Self { repeat: self.repeat + 1, ..self.clone() }
+        Self {
+            repeat: self.repeat + 1,
+            ..self.clone()
+        }
     }
 
     /// The pipeline it is a run of.
@@ -137,7 +154,11 @@ impl FromStr for RunId {
             repeat,
         };
         // One spelling only: `-r1`, `-r02` and the like would be second names of the same run.
-        if id.to_string() == text { Ok(id) } else { Err(wrong()) }
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -149,7 +170,9 @@ fn is_count(text: &str) -> bool {
 
 fn is_lower_hex(text: &str) -> bool {
     (8..=32).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::IdentityError;
 
 /// One step of a run; each is one Batch job at a time.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Heavy: the model.
@@ -56,9 +54,7 @@ impl FromStr for Stage {
 }
 
 /// How capacity is bought.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Market {
     /// Spare capacity; may be reclaimed with two minutes' notice.

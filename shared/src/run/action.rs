@@ -157,7 +157,9 @@ impl Action {
             Self::Submit(submit) => format!("submit {}", submit.name),
             Self::Close { stage, .. } => format!("close {stage}"),
             Self::Terminate { job_id, .. } => format!("terminate {job_id}"),
-            Self::PublishShards { stage, submission, .. } => format!("publish {stage} {submission}"),
+            Self::PublishShards {
+                stage, submission, ..
+            } => format!("publish {stage} {submission}"),
             Self::Promote(_) => "promote".to_owned(),
             Self::WriteReport => "report".to_owned(),
             Self::Notify(notice) => format!("notify {}", notice.id),

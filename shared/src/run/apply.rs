@@ -31,12 +31,17 @@ impl Run {
             Observation::Carried { id, nonce, outcome } => {
                 self.carried(id, nonce, outcome, &pipeline, platform, now)
             }
-            Observation::QueueBlocked { job_id, reason, wants } => {
-                self.see_blocked(job_id, reason, wants, now)
-            }
-            Observation::Cancel { because } => {
-                self.give_up(End::Cancelled { because: because.clone() }, now)
-            }
+            Observation::QueueBlocked {
+                job_id,
+                reason,
+                wants,
+            } => self.see_blocked(job_id, reason, wants, now),
+            Observation::Cancel { because } => self.give_up(
+                End::Cancelled {
+                    because: because.clone(),
+                },
+                now,
+            ),
             Observation::Swept { at } => self.see_time(*at, &pipeline),
         })
     }
@@ -48,10 +53,12 @@ impl Run {
         if name.run != self.id {
             return Vec::new();
         }
-        let submission = self
-            .stages
-            .get_mut(&name.stage)
-            .and_then(|stage| stage.submissions.iter_mut().find(|s| s.number == name.submission));
+        let submission = self.stages.get_mut(&name.stage).and_then(|stage| {
+            stage
+                .submissions
+                .iter_mut()
+                .find(|s| s.number == name.submission)
+        });
         let Some(submission) = submission else {
             return Vec::new();
         };
@@ -59,14 +66,20 @@ impl Run {
         let is_news = submission.see(job);
         let after = submission.job().map(|j| (j.attempts.len(), j.status));
         // Its job is there, so it was submitted, whether or not the answer ever came back.
-        self.pending.retain(|p| !matches!(&p.action, Action::Submit(s) if s.name == name));
+        self.pending
+            .retain(|p| !matches!(&p.action, Action::Submit(s) if s.name == name));
         if before != after
             && let Some((attempts, status)) = after
         {
-            let word = serde_json::to_value(status).ok().and_then(|v| v.as_str().map(str::to_owned));
+            let word = serde_json::to_value(status)
+                .ok()
+                .and_then(|v| v.as_str().map(str::to_owned));
             self.note(
                 now,
-                format!("{name} is {} after {attempts} ended attempts", word.unwrap_or_default()),
+                format!(
+                    "{name} is {} after {attempts} ended attempts",
+                    word.unwrap_or_default()
+                ),
             );
         }
         if is_news && self.is_final() && !job.status.is_terminal() {
@@ -80,8 +93,15 @@ impl Run {
     fn end_superfluous_jobs(&self) -> Vec<Action> {
         let submissions = self.stages.values().flat_map(|stage| &stage.submissions);
         let live = submissions.flat_map(|s| {
-            let seen = s.jobs.iter().filter(|job| !job.status.is_terminal()).map(|job| &job.id);
-            let unseen = s.job_id.iter().filter(|id| s.jobs.iter().all(|job| job.id != **id));
+            let seen = s
+                .jobs
+                .iter()
+                .filter(|job| !job.status.is_terminal())
+                .map(|job| &job.id);
+            let unseen = s
+                .job_id
+                .iter()
+                .filter(|id| s.jobs.iter().all(|job| job.id != **id));
             seen.chain(unseen)
         });
         live.map(|id| superfluous(id)).collect()
@@ -94,11 +114,16 @@ impl Run {
         match admission {
             Some(Admission::Start) => {
                 self.phase = Phase::WaitingForData;
-                self.note(now, "the run before is over; it is this one's turn".to_owned());
+                self.note(
+                    now,
+                    "the run before is over; it is this one's turn".to_owned(),
+                );
                 Vec::new()
             }
             Some(Admission::SkipSuperseded) => self.finish(
-                End::Skipped { because: "a newer request took its place in the queue".to_owned() },
+                End::Skipped {
+                    because: "a newer request took its place in the queue".to_owned(),
+                },
                 now,
             ),
             _ => Vec::new(),
@@ -117,19 +142,30 @@ impl Run {
         }
         match data {
             DataSeen::NotThere { why } => {
-                let wait_s = pipeline.data.as_ref().and_then(|data| data.wait_for_s).unwrap_or(0);
-                let waited_s = now.as_second() - self.created_at.as_second();
+                let wait_s = pipeline
+                    .data
+                    .as_ref()
+                    .and_then(|data| data.wait_for_s)
+                    .unwrap_or(0);
+                let waited_s = now.as_second() - self.id.tick().start().as_second();
                 if waited_s < i64::try_from(wait_s).unwrap_or(i64::MAX) {
                     return Vec::new();
                 }
                 self.finish(
-                    End::Failed { stage: None, class: Class::BadData, evidence: why.clone() },
+                    End::Failed {
+                        stage: None,
+                        class: Class::BadData,
+                        evidence: why.clone(),
+                    },
                     now,
                 )
             }
             DataSeen::NotNeeded => self.begin(Stage::Train, pipeline, platform, now),
             DataSeen::Pinned(dataset) => {
-                let skips = pipeline.data.as_ref().is_some_and(|data| data.skip_if_unchanged)
+                let skips = pipeline
+                    .data
+                    .as_ref()
+                    .is_some_and(|data| data.skip_if_unchanged)
                     && !matches!(self.origin, Origin::Manual { force: true });
                 let is_unchanged =
                     self.previous_fingerprint.as_deref() == Some(dataset.fingerprint.as_str());
@@ -164,14 +200,23 @@ impl Run {
         wants: &str,
         now: Timestamp,
     ) -> Vec<Action> {
-        let is_current = self.current_stage().and_then(|stage| self.stages.get(&stage)?.current());
+        let is_current = self
+            .current_stage()
+            .and_then(|stage| self.stages.get(&stage)?.current());
         if is_current.and_then(|s| s.job_id.as_deref()) != Some(job_id) {
             return Vec::new();
         }
         if queue_blocked(reason) == Blocked::Misconfigured {
             let stage = self.current_stage();
             let evidence = format!("{reason} The job wants {wants}.");
-            return self.give_up(End::Failed { stage, class: Class::Misconfigured, evidence }, now);
+            return self.give_up(
+                End::Failed {
+                    stage,
+                    class: Class::Misconfigured,
+                    evidence,
+                },
+                now,
+            );
         }
         let line = format!("the queue is blocked: {reason}");
         if self.history.last().is_none_or(|last| last.what != line) {
@@ -208,7 +253,11 @@ impl Run {
                 self.closing = Some(Closing { stage, end });
                 self.drop_unbegun_submissions();
                 let base = 1;
-                vec![Action::Close { stage, base, reason }]
+                vec![Action::Close {
+                    stage,
+                    base,
+                    reason,
+                }]
             }
         }
     }
@@ -250,7 +299,11 @@ impl Run {
             Outcome::Released { not_before } => {
                 let pending = &mut self.pending[place];
                 // Only the claim that is let go: somebody else may have taken it over.
-                if pending.claim.as_ref().is_some_and(|claim| claim.nonce == nonce) {
+                if pending
+                    .claim
+                    .as_ref()
+                    .is_some_and(|claim| claim.nonce == nonce)
+                {
                     pending.claim = None;
                     pending.not_before = Some(*not_before);
                 }
@@ -270,7 +323,10 @@ impl Run {
                 // Closing began while the answer was on its way: this job is not wanted.
                 if self.phase == Phase::Closing || self.is_final() {
                     let reason = format!("{OURS} the stage was closed");
-                    return vec![Action::Terminate { job_id: job_id.clone(), reason }];
+                    return vec![Action::Terminate {
+                        job_id: job_id.clone(),
+                        reason,
+                    }];
                 }
                 Vec::new()
             }
@@ -283,9 +339,18 @@ impl Run {
                     record.is_decided = true;
                     market = record.market;
                 });
-                if stage == Stage::Train && market == Market::Spot && self.phase == Phase::Training {
+                if stage == Stage::Train && market == Market::Spot && self.phase == Phase::Training
+                {
                     // Refused as invalid after a grant: once on the other market, with a new number.
-                    return self.submit_again(stage, Market::OnDemand, None, None, pipeline, platform, now);
+                    return self.submit_again(
+                        stage,
+                        Market::OnDemand,
+                        None,
+                        None,
+                        pipeline,
+                        platform,
+                        now,
+                    );
                 }
                 self.give_up(
                     End::Failed {
@@ -308,7 +373,10 @@ impl Run {
                 // It was done before it could be ended.
                 self.closing = None;
                 self.phase = Phase::of(*stage);
-                self.note(now, format!("{stage} had its output before it could be closed"));
+                self.note(
+                    now,
+                    format!("{stage} had its output before it could be closed"),
+                );
                 if let Some(record) = self.stages.get_mut(stage)
                     && let Some(current) = record.submissions.last_mut()
                 {
@@ -326,14 +394,17 @@ impl Run {
                 self.complete(*stage, output.clone(), None, pipeline, platform, now)
             }
             (Action::PublishShards { stage, .. }, Outcome::NotPublished) => {
-                self.note(now, format!("{stage} could not be published: its head is closed"));
+                self.note(
+                    now,
+                    format!("{stage} could not be published: its head is closed"),
+                );
                 Vec::new()
             }
             (Action::Promote(_), Outcome::Promoted) => {
                 let end = match &self.gate {
-                    Some(gate) if !gate.is_better => {
-                        End::KeptChampion { because: gate.because.clone() }
-                    }
+                    Some(gate) if !gate.is_better => End::KeptChampion {
+                        because: gate.because.clone(),
+                    },
                     _ => End::Succeeded,
                 };
                 self.finish(end, now)
@@ -363,9 +434,18 @@ impl Run {
         };
         let reason = format!("{OURS} {}", describe(&closing.end));
         let mut actions = self.finish(closing.end, now);
-        let live = self.stages.values().flat_map(|stage| &stage.submissions).filter(|s| !s.is_over());
+        let live = self
+            .stages
+            .values()
+            .flat_map(|stage| &stage.submissions)
+            .filter(|s| !s.is_over());
         for submission in live {
-            let known: Vec<&str> = submission.jobs.iter().filter(|j| !j.status.is_terminal()).map(|j| j.id.as_str()).collect();
+            let known: Vec<&str> = submission
+                .jobs
+                .iter()
+                .filter(|j| !j.status.is_terminal())
+                .map(|j| j.id.as_str())
+                .collect();
             let ids = if submission.jobs.is_empty() {
                 submission.job_id.as_deref().into_iter().collect()
             } else {
@@ -381,7 +461,11 @@ impl Run {
 
     fn told(&mut self, id: &str, at: Timestamp, undeliverable: Option<String>) {
         if !self.notices.iter().any(|told| told.id == id) {
-            self.notices.push(super::ToldNotice { id: id.to_owned(), at, undeliverable });
+            self.notices.push(super::ToldNotice {
+                id: id.to_owned(),
+                at,
+                undeliverable,
+            });
         }
     }
 
@@ -390,10 +474,12 @@ impl Run {
         name: &JobName,
         change: impl FnOnce(&mut super::SubmissionRecord),
     ) {
-        let record = self
-            .stages
-            .get_mut(&name.stage)
-            .and_then(|stage| stage.submissions.iter_mut().find(|s| s.number == name.submission));
+        let record = self.stages.get_mut(&name.stage).and_then(|stage| {
+            stage
+                .submissions
+                .iter_mut()
+                .find(|s| s.number == name.submission)
+        });
         if let Some(record) = record {
             change(record);
         }
@@ -401,7 +487,10 @@ impl Run {
 }
 
 fn superfluous(job_id: &str) -> Action {
-    Action::Terminate { job_id: job_id.to_owned(), reason: format!("{OURS} the run is over") }
+    Action::Terminate {
+        job_id: job_id.to_owned(),
+        reason: format!("{OURS} the run is over"),
+    }
 }
 
 /// An end in a few words, for close reasons and the history.
@@ -410,7 +499,9 @@ pub(super) fn describe(end: &End) -> String {
         End::Succeeded => "succeeded".to_owned(),
         End::KeptChampion { because } => format!("kept champion: {because}"),
         End::Skipped { because } => format!("skipped: {because}"),
-        End::Failed { class, evidence, .. } => format!("failed ({}): {evidence}", class.as_str()),
+        End::Failed {
+            class, evidence, ..
+        } => format!("failed ({}): {evidence}", class.as_str()),
         End::Cancelled { because } => format!("cancelled: {because}"),
     }
 }

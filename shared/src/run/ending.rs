@@ -36,11 +36,15 @@ impl Run {
             return Vec::new();
         }
         for record in records {
-            let submission = self
-                .stages
-                .get_mut(&record.stage)
-                .and_then(|stage| stage.submissions.iter_mut().find(|s| s.number == record.submission));
-            let Some(submission) = submission else { continue };
+            let submission = self.stages.get_mut(&record.stage).and_then(|stage| {
+                stage
+                    .submissions
+                    .iter_mut()
+                    .find(|s| s.number == record.submission)
+            });
+            let Some(submission) = submission else {
+                continue;
+            };
             let is_known = submission
                 .records
                 .iter()
@@ -57,7 +61,10 @@ impl Run {
         if let Some(kind) = self.end.as_ref().map(kind_of) {
             actions.extend(self.tell(kind, pipeline));
         }
-        actions.push(Action::RecordEnd { cost: self.totals().cost, success: self.success() });
+        actions.push(Action::RecordEnd {
+            cost: self.totals().cost,
+            success: self.success(),
+        });
         actions
     }
 

@@ -88,10 +88,17 @@ impl Run {
                 Market::OnDemand => totals.on_demand_s += seconds,
             }
             let price_in = |market| {
-                record.instance_type.as_deref().and_then(|kind| cost::price(kind, market))
+                record
+                    .instance_type
+                    .as_deref()
+                    .and_then(|kind| cost::price(kind, market))
             };
             // Billed by the second; a begun one counts.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; attempts last hours")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "never negative; attempts last hours"
+            )]
             let whole = seconds.ceil() as u64;
             match (price_in(market), price_in(Market::OnDemand)) {
                 (Some(paid), Some(full)) => {

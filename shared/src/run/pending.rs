@@ -77,7 +77,13 @@ impl Run {
     }
 
     /// Claims everything that is free, in order, and gives it to be carried out.
-    pub fn claim(&mut self, nonce: &str, by: &str, now: Timestamp, lease: SignedDuration) -> Vec<Pending> {
+    pub fn claim(
+        &mut self,
+        nonce: &str,
+        by: &str,
+        now: Timestamp,
+        lease: SignedDuration,
+    ) -> Vec<Pending> {
         let mut claimed = Vec::new();
         for pending in &mut self.pending {
             if !pending.is_free(now) {
@@ -105,7 +111,11 @@ mod tests {
     fn a_claim_keeps_others_away_until_its_lease_and_the_skew_are_over() {
         let lease = SignedDuration::from_secs(180);
         let start = Timestamp::UNIX_EPOCH;
-        let claim = Claim { nonce: "a".to_owned(), by: "f".to_owned(), expires_at: start + lease };
+        let claim = Claim {
+            nonce: "a".to_owned(),
+            by: "f".to_owned(),
+            expires_at: start + lease,
+        };
         let pending = Pending {
             id: "report".to_owned(),
             action: Action::WriteReport,

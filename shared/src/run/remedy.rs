@@ -48,13 +48,18 @@ pub enum Remedy {
 /// The table.
 pub fn remedy(situation: &Situation) -> Remedy {
     use Class::{
-        BadCommand, BadConfiguration, BadData, Bug, ContainerRefused, Derived, EndedByPerson, EndedByUs,
-        HandedOver, HostFault, HostLost, ImageRefused, ImageTransient, Killed, Misconfigured, NoCapacity,
-        NoOutput, NotOwner, OutOfMemory, PermissionDenied, Preempted, Program, QualityFloor, Reclaimed,
-        ShardsFailed, Stalled, StoreUnreachable, Timeout, Unknown,
+        BadCommand, BadConfiguration, BadData, Bug, ContainerRefused, Derived, EndedByPerson,
+        EndedByUs, HandedOver, HostFault, HostLost, ImageRefused, ImageTransient, Killed,
+        Misconfigured, NoCapacity, NoOutput, NotOwner, OutOfMemory, PermissionDenied, Preempted,
+        Program, QualityFloor, Reclaimed, ShardsFailed, Stalled, StoreUnreachable, Timeout,
+        Unknown,
     };
     let up_to = |limit: usize| {
-        if situation.times <= limit { Remedy::Again } else { Remedy::Stop }
+        if situation.times <= limit {
+            Remedy::Again
+        } else {
+            Remedy::Stop
+        }
     };
     if situation.class == EndedByPerson {
         return Remedy::Cancel;
@@ -72,9 +77,14 @@ pub fn remedy(situation: &Situation) -> Remedy {
             }
         }
         OutOfMemory => {
-            let doubled = situation.memory_mib.saturating_mul(2).min(situation.max_memory_mib);
+            let doubled = situation
+                .memory_mib
+                .saturating_mul(2)
+                .min(situation.max_memory_mib);
             if situation.times == 1 && doubled > situation.memory_mib {
-                Remedy::WithMemory { memory_mib: doubled }
+                Remedy::WithMemory {
+                    memory_mib: doubled,
+                }
             } else {
                 Remedy::Stop
             }
@@ -82,9 +92,15 @@ pub fn remedy(situation: &Situation) -> Remedy {
         ImageTransient | HostFault | StoreUnreachable | ShardsFailed => up_to(2),
         // Once more only if there is something to go on from.
         Timeout => {
-            if situation.has_checkpoint { up_to(1) } else { Remedy::Stop }
+            if situation.has_checkpoint {
+                up_to(1)
+            } else {
+                Remedy::Stop
+            }
         }
-        Killed | Unknown | Stalled | NoOutput | ContainerRefused | NotOwner | HandedOver => up_to(1),
+        Killed | Unknown | Stalled | NoOutput | ContainerRefused | NotOwner | HandedOver => {
+            up_to(1)
+        }
         // The same would happen again; a GPU hour would not change it.
         BadData | BadConfiguration | Bug | Program | BadCommand | QualityFloor | ImageRefused
         | PermissionDenied | Misconfigured | Derived | EndedByUs => Remedy::Stop,
@@ -132,16 +148,29 @@ mod tests {
 
     #[test]
     fn the_second_time_unknown_stops() {
-        let again = Situation { times: 2, submissions: 2, ..situation(Class::Unknown) };
+        let again = Situation {
+            times: 2,
+            submissions: 2,
+            ..situation(Class::Unknown)
+        };
 
         assert_eq!(remedy(&again), Remedy::Stop);
     }
 
     #[test]
     fn memory_is_doubled_once_and_never_past_the_cap() {
-        let near = Situation { memory_mib: 12288, ..situation(Class::OutOfMemory) };
-        let full = Situation { memory_mib: 16384, ..situation(Class::OutOfMemory) };
-        let twice = Situation { times: 2, ..situation(Class::OutOfMemory) };
+        let near = Situation {
+            memory_mib: 12288,
+            ..situation(Class::OutOfMemory)
+        };
+        let full = Situation {
+            memory_mib: 16384,
+            ..situation(Class::OutOfMemory)
+        };
+        let twice = Situation {
+            times: 2,
+            ..situation(Class::OutOfMemory)
+        };
 
         assert_eq!(remedy(&near), Remedy::WithMemory { memory_mib: 16384 });
         assert_eq!(remedy(&full), Remedy::Stop);
@@ -150,8 +179,14 @@ mod tests {
 
     #[test]
     fn a_timeout_is_resumed_once_if_there_is_a_checkpoint() {
-        let resumed = Situation { has_checkpoint: true, ..situation(Class::Timeout) };
-        let twice = Situation { times: 2, ..resumed.clone() };
+        let resumed = Situation {
+            has_checkpoint: true,
+            ..situation(Class::Timeout)
+        };
+        let twice = Situation {
+            times: 2,
+            ..resumed.clone()
+        };
 
         assert_eq!(remedy(&resumed), Remedy::Again);
         assert_eq!(remedy(&twice), Remedy::Stop);
@@ -159,7 +194,10 @@ mod tests {
 
     #[test]
     fn nothing_is_submitted_for_ever() {
-        let many = Situation { submissions: SUBMISSIONS_MAX, ..situation(Class::HostLost) };
+        let many = Situation {
+            submissions: SUBMISSIONS_MAX,
+            ..situation(Class::HostLost)
+        };
 
         assert_eq!(remedy(&many), Remedy::Stop);
     }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::action::Submit;
 use super::{
-    Action, End, Phase, Platform, Promotion, Remedy, Run, Situation, StageEnd, SubmissionRecord, remedy,
+    Action, End, Phase, Platform, Promotion, Remedy, Run, Situation, StageEnd, SubmissionRecord,
+    remedy,
 };
 use crate::batch_event::JobStatus;
 use crate::champion::{Champion, Previous};
@@ -59,7 +60,11 @@ impl Run {
         {
             current.is_decided = true;
             let submission = current.number;
-            return vec![Action::PublishShards { stage, submission, shards }];
+            return vec![Action::PublishShards {
+                stage,
+                submission,
+                shards,
+            }];
         }
         let verdict = classify(job).unwrap_or_else(|| Verdict {
             class: Class::NoOutput,
@@ -90,7 +95,8 @@ impl Run {
         let Some(current) = record.current() else {
             return Vec::new();
         };
-        let same = |s: &&SubmissionRecord| s.verdict.as_ref().is_some_and(|v| v.class == verdict.class);
+        let same =
+            |s: &&SubmissionRecord| s.verdict.as_ref().is_some_and(|v| v.class == verdict.class);
         let situation = Situation {
             class: verdict.class,
             times: record.submissions.iter().filter(same).count(),
@@ -99,20 +105,35 @@ impl Run {
             can_move: stage == Stage::Train,
             memory_mib: current.memory_mib,
             max_memory_mib: spec.max_memory_gib.saturating_mul(1024),
-            has_checkpoint: end.head.as_ref().is_some_and(|head| head.latest_checkpoint.is_some()),
+            has_checkpoint: end
+                .head
+                .as_ref()
+                .is_some_and(|head| head.latest_checkpoint.is_some()),
         };
         let decided = remedy(&situation);
         self.note(
             now,
-            format!("{stage} ended as {} ({}): {decided:?}", verdict.class.as_str(), verdict.evidence),
+            format!(
+                "{stage} ended as {} ({}): {decided:?}",
+                verdict.class.as_str(),
+                verdict.evidence
+            ),
         );
         let missing = end.missing_shards.clone();
         let market = situation.market;
         match decided {
-            Remedy::Again => self.submit_again(stage, market, None, missing, pipeline, platform, now),
-            Remedy::WithMemory { memory_mib } => {
-                self.submit_again(stage, market, Some(memory_mib), missing, pipeline, platform, now)
+            Remedy::Again => {
+                self.submit_again(stage, market, None, missing, pipeline, platform, now)
             }
+            Remedy::WithMemory { memory_mib } => self.submit_again(
+                stage,
+                market,
+                Some(memory_mib),
+                missing,
+                pipeline,
+                platform,
+                now,
+            ),
             Remedy::MoveToOnDemand => {
                 let mut actions = self.submit_again(
                     stage,
@@ -134,7 +155,12 @@ impl Run {
                 },
                 now,
             ),
-            Remedy::Cancel => self.give_up(End::Cancelled { because: verdict.evidence }, now),
+            Remedy::Cancel => self.give_up(
+                End::Cancelled {
+                    because: verdict.evidence,
+                },
+                now,
+            ),
         }
     }
 
@@ -153,15 +179,24 @@ impl Run {
             return Vec::new();
         }
         // Done is done: a submission that is still on its way would find the head with output.
-        self.pending.retain(|p| !matches!(&p.action, Action::Submit(s) if s.name.stage == stage));
+        self.pending
+            .retain(|p| !matches!(&p.action, Action::Submit(s) if s.name.stage == stage));
         if let Some(current) = record.submissions.last_mut() {
             current.is_decided = true;
-            let owner = end.and_then(|end| end.head.as_ref()).map(|head| &head.owner);
+            let owner = end
+                .and_then(|end| end.head.as_ref())
+                .map(|head| &head.owner);
             if let Some(owner) = owner.filter(|owner| owner.submission == current.number) {
                 current.job_id = current.job_id.take().or_else(|| owner.job_id.clone());
             }
-            if current.job().is_some_and(|job| job.status == JobStatus::Failed) {
-                self.note(now, format!("{stage} is complete although its job says FAILED"));
+            if current
+                .job()
+                .is_some_and(|job| job.status == JobStatus::Failed)
+            {
+                self.note(
+                    now,
+                    format!("{stage} is complete although its job says FAILED"),
+                );
             }
         }
         if let Some(record) = self.stages.get_mut(&stage) {
@@ -201,7 +236,11 @@ impl Run {
         now: Timestamp,
     ) -> Vec<Action> {
         let stage = Some(Stage::Evaluate);
-        let refuse = |evidence: String| End::Failed { stage, class: Class::Bug, evidence };
+        let refuse = |evidence: String| End::Failed {
+            stage,
+            class: Class::Bug,
+            evidence,
+        };
         let (Some(spec), Some(end)) = (&pipeline.evaluate, end) else {
             return self.finish(refuse("there is no gate to pass".to_owned()), now);
         };
@@ -215,7 +254,10 @@ impl Run {
             Err(unreadable) => return self.finish(refuse(unreadable.to_string()), now),
         };
         let newer = end.champion.as_ref().map(|seen| &seen.champion.run_id);
-        let scored = metrics.champion.as_ref().map(|champion| champion.run_id.as_str());
+        let scored = metrics
+            .champion
+            .as_ref()
+            .map(|champion| champion.run_id.as_str());
         if let Some(champion) = newer.filter(|run| Some(run.to_string().as_str()) != scored) {
             result.is_better = false;
             result.because = format!("{champion} became champion while this run was evaluated");
@@ -226,14 +268,21 @@ impl Run {
         }
         if result.is_better && spec.gate.promote == Promote::Ask && end.champion.is_some() {
             result.is_better = false;
-            result.because = format!("{}; the pipeline asks a person before it promotes", result.because);
+            result.because = format!(
+                "{}; the pipeline asks a person before it promotes",
+                result.because
+            );
         }
         self.note(
             now,
             format!(
                 "gate: `{}` is {}: {}",
                 result.candidate,
-                if result.is_better { "promoted" } else { "not promoted" },
+                if result.is_better {
+                    "promoted"
+                } else {
+                    "not promoted"
+                },
                 result.because
             ),
         );
@@ -244,7 +293,11 @@ impl Run {
         if !is_better && self.champion_seen.is_none() {
             // Nothing to keep, and nothing good enough to begin with.
             return self.finish(
-                End::Failed { stage, class: Class::QualityFloor, evidence: because },
+                End::Failed {
+                    stage,
+                    class: Class::QualityFloor,
+                    evidence: because,
+                },
                 now,
             );
         }
@@ -257,7 +310,11 @@ impl Run {
 
     /// All is done: change the champion, or only its recommendations.
     fn promote(&mut self, pipeline: &Pipeline, now: Timestamp) -> Vec<Action> {
-        let output = |stage| self.stages.get(&stage).and_then(|s: &super::StageRecord| s.output.clone());
+        let output = |stage| {
+            self.stages
+                .get(&stage)
+                .and_then(|s: &super::StageRecord| s.output.clone())
+        };
         let (Some(gate), Some(model)) = (self.gate.clone(), output(Stage::Train)) else {
             return self.finish(End::Succeeded, now);
         };
@@ -273,7 +330,14 @@ impl Run {
             },
             // `pass_gate` ended a run that had neither a champion nor a better one; were that ever to
             // change, promoting nothing is the safe side.
-            (None, false) => return self.finish(End::KeptChampion { because: gate.because }, now),
+            (None, false) => {
+                return self.finish(
+                    End::KeptChampion {
+                        because: gate.because,
+                    },
+                    now,
+                );
+            }
             (_, true) => Champion {
                 schema: 1,
                 version: 0,
@@ -293,7 +357,10 @@ impl Run {
             },
         };
         self.phase = Phase::Promoting;
-        vec![Action::Promote(Box::new(Promotion { champion, over: seen.map(|seen| seen.etag) }))]
+        vec![Action::Promote(Box::new(Promotion {
+            champion,
+            over: seen.map(|seen| seen.etag),
+        }))]
     }
 
     /// Begins a stage with its first submission.
@@ -306,11 +373,17 @@ impl Run {
     ) -> Vec<Action> {
         self.phase = Phase::of(stage);
         if stage == Stage::Recommend {
-            let wanted = pipeline.recommend.as_ref().map(|recommend| recommend.shards);
+            let wanted = pipeline
+                .recommend
+                .as_ref()
+                .map(|recommend| recommend.shards);
             let shards = if let Some(Shards::Fixed(n)) = wanted {
                 n
             } else {
-                let bytes = self.dataset.as_ref().map_or(0, |dataset| dataset.size_bytes);
+                let bytes = self
+                    .dataset
+                    .as_ref()
+                    .map_or(0, |dataset| dataset.size_bytes);
                 u32::try_from(bytes.div_ceil(BYTES_PER_SHARD).clamp(1, SHARDS_MAX)).unwrap_or(1)
             };
             self.stages.entry(stage).or_default().shards = Some(shards);
@@ -320,7 +393,10 @@ impl Run {
     }
 
     /// The next submission of a stage.
-    #[expect(clippy::too_many_arguments, reason = "each is one decision of the table; a struct would be built and taken apart at once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one decision of the table; a struct would be built and taken apart at once"
+    )]
     pub(super) fn submit_again(
         &mut self,
         stage: Stage,
@@ -335,15 +411,22 @@ impl Run {
             return Vec::new();
         };
         let record = self.stages.get(&stage).cloned().unwrap_or_default();
-        let number = u32::try_from(record.submissions.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = u32::try_from(record.submissions.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
         let last_memory = record.current().map(|s| s.memory_mib);
-        let memory_mib =
-            memory_mib.or(last_memory).unwrap_or_else(|| spec.memory_gib.saturating_mul(1024));
+        let memory_mib = memory_mib
+            .or(last_memory)
+            .unwrap_or_else(|| spec.memory_gib.saturating_mul(1024));
         let children = only
             .as_ref()
             .map(|only| u32::try_from(only.len()).unwrap_or(u32::MAX))
             .or(record.shards);
-        let name = JobName { run: self.id.clone(), stage, submission: number };
+        let name = JobName {
+            run: self.id.clone(),
+            stage,
+            submission: number,
+        };
         let queue = platform.queue(stage, market).to_owned();
         let document = JobDocument {
             schema: 1,
@@ -354,7 +437,10 @@ impl Run {
             market,
             program: spec.program.clone(),
             params: self.params(stage, &spec.params),
-            dataset: self.dataset.as_ref().map(|dataset| dataset.document.clone()),
+            dataset: self
+                .dataset
+                .as_ref()
+                .map(|dataset| dataset.document.clone()),
             inputs: self.inputs(stage),
             shards: record.shards,
             shard_of_index: only.clone(),
@@ -395,7 +481,10 @@ impl Run {
             Stage::Train => {}
             Stage::Evaluate => {
                 if let Some(seen) = &self.champion_seen {
-                    params.insert("champion_candidate".to_owned(), json!(seen.champion.candidate));
+                    params.insert(
+                        "champion_candidate".to_owned(),
+                        json!(seen.champion.candidate),
+                    );
                     params.insert("champion_run_id".to_owned(), json!(seen.champion.run_id));
                 }
             }
@@ -429,8 +518,10 @@ impl Run {
         match stage {
             Stage::Train => Vec::new(),
             Stage::Evaluate => {
-                let champion =
-                    self.champion_seen.as_ref().map(|seen| input("champion", &seen.champion.model));
+                let champion = self
+                    .champion_seen
+                    .as_ref()
+                    .map(|seen| input("champion", &seen.champion.model));
                 trained.into_iter().chain(champion).collect()
             }
             Stage::Recommend => match (&self.champion_seen, &self.gate) {
@@ -452,10 +543,16 @@ impl Run {
 
 /// The job that ended may not be the one that works: the head knows, and a twin may be the owner.
 fn waits_for_another_job(current: &mut SubmissionRecord, head: Option<&StageHead>) -> bool {
-    let Some(owner) = head.map(|head| &head.owner).filter(|o| o.submission == current.number) else {
+    let Some(owner) = head
+        .map(|head| &head.owner)
+        .filter(|o| o.submission == current.number)
+    else {
         return false;
     };
-    let Some(owner_job) = owner.job_id.as_ref().filter(|id| Some(*id) != current.job_id.as_ref())
+    let Some(owner_job) = owner
+        .job_id
+        .as_ref()
+        .filter(|id| Some(*id) != current.job_id.as_ref())
     else {
         return false;
     };
@@ -467,11 +564,18 @@ fn spec_of(pipeline: &Pipeline, stage: Stage) -> Option<&StageSpec> {
     match stage {
         Stage::Train => Some(&pipeline.train),
         Stage::Evaluate => pipeline.evaluate.as_ref().map(|evaluate| &evaluate.stage),
-        Stage::Recommend => pipeline.recommend.as_ref().map(|recommend| &recommend.stage),
+        Stage::Recommend => pipeline
+            .recommend
+            .as_ref()
+            .map(|recommend| &recommend.stage),
         Stage::Gather => pipeline.gather.as_ref(),
     }
 }
 
 fn gate_metric(pipeline: &Pipeline) -> String {
-    pipeline.evaluate.as_ref().map(|e| e.gate.metric.clone()).unwrap_or_default()
+    pipeline
+        .evaluate
+        .as_ref()
+        .map(|e| e.gate.metric.clone())
+        .unwrap_or_default()
 }

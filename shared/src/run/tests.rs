@@ -47,7 +47,10 @@ fn start() -> Timestamp {
 
 fn dataset() -> PinnedDataset {
     PinnedDataset {
-        document: Pinned { key: "d".to_owned(), sha256: "00".to_owned() },
+        document: Pinned {
+            key: "d".to_owned(),
+            sha256: "00".to_owned(),
+        },
         objects: 1,
         size_bytes: 10,
         fingerprint: "f1".to_owned(),
@@ -70,13 +73,21 @@ impl Story {
             previous_fingerprint: Some("f0".to_owned()),
             write_id: "w".to_owned(),
         };
-        Self { run: Run::new(new, Phase::WaitingForData, None).expect("a valid spec") }
+        Self {
+            run: Run::new(new, Phase::WaitingForData, None).expect("a valid spec"),
+        }
     }
 
     /// Applies a fact, holds what follows, and says it in words.
     fn see(&mut self, observation: &Observation) -> Vec<String> {
-        let actions = self.run.apply(observation, &platform(), start()).expect("a valid spec");
-        let told = actions.iter().map(|action| action.id(&self.run.id)).collect();
+        let actions = self
+            .run
+            .apply(observation, &platform(), start())
+            .expect("a valid spec");
+        let told = actions
+            .iter()
+            .map(|action| action.id(&self.run.id))
+            .collect();
         self.run.hold(actions);
         told
     }
@@ -86,11 +97,25 @@ impl Story {
         let lease = SignedDuration::from_secs(180);
         let claimed = self.run.claim("n", "f", start(), lease);
         let id = claimed.first().expect("something is pending").id.clone();
-        self.see(&Observation::Carried { id, nonce: "n".to_owned(), outcome })
+        self.see(&Observation::Carried {
+            id,
+            nonce: "n".to_owned(),
+            outcome,
+        })
     }
 
-    fn job(&self, stage: Stage, n: u32, status: JobStatus, attempt: Option<AttemptSeen>) -> Observation {
-        let name = JobName { run: self.run.id.clone(), stage, submission: n };
+    fn job(
+        &self,
+        stage: Stage,
+        n: u32,
+        status: JobStatus,
+        attempt: Option<AttemptSeen>,
+    ) -> Observation {
+        let name = JobName {
+            run: self.run.id.clone(),
+            stage,
+            submission: n,
+        };
         Observation::Job(Box::new(JobSeen {
             id: format!("job-{stage}-{n}"),
             name: name.to_string(),
@@ -109,7 +134,9 @@ impl Story {
 
     /// The stage's current job was submitted and then failed so.
     fn fails(&mut self, n: u32, attempt: AttemptSeen) -> Vec<String> {
-        self.carry(Outcome::Submitted { job_id: format!("job-train-{n}") });
+        self.carry(Outcome::Submitted {
+            job_id: format!("job-train-{n}"),
+        });
         let failed = self.job(Stage::Train, n, JobStatus::Failed, Some(attempt));
         self.see(&failed);
         self.see(&ended(Stage::Train, n, None))
@@ -117,7 +144,9 @@ impl Story {
 
     /// The stage was submitted, and published its output.
     fn succeeds(&mut self, stage: Stage, end: impl FnOnce(&mut StageEnd)) -> Vec<String> {
-        self.carry(Outcome::Submitted { job_id: format!("job-{stage}-1") });
+        self.carry(Outcome::Submitted {
+            job_id: format!("job-{stage}-1"),
+        });
         let succeeded = self.job(stage, 1, JobStatus::Succeeded, Some(exit(0)));
         self.see(&succeeded);
         let mut ended = stage_end(stage, 1, Some(output(stage)));
@@ -154,7 +183,11 @@ fn output(stage: Stage) -> Published {
 
 fn stage_end(stage: Stage, n: u32, output: Option<Published>) -> StageEnd {
     let mut head = StageHead::first(1, "w".to_owned());
-    head.owner = Owner { submission: n, job_id: Some(format!("job-{stage}-{n}")), attempt: Some(1) };
+    head.owner = Owner {
+        submission: n,
+        job_id: Some(format!("job-{stage}-{n}")),
+        attempt: Some(1),
+    };
     head.output = output;
     StageEnd {
         stage,
@@ -192,7 +225,9 @@ fn a_tick_becomes_a_champion() {
     let mut story = to_training();
     let mut told = story.succeeds(Stage::Train, |_| {});
     told.extend(story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics()))));
-    story.carry(Outcome::Submitted { job_id: "job-recommend-1".to_owned() });
+    story.carry(Outcome::Submitted {
+        job_id: "job-recommend-1".to_owned(),
+    });
     let children_done = story.job(Stage::Recommend, 1, JobStatus::Succeeded, None);
     story.see(&children_done);
     told.extend(story.see(&ended(Stage::Recommend, 1, None)));
@@ -217,7 +252,10 @@ fn a_tick_becomes_a_champion() {
 #[test]
 fn unchanged_data_is_a_receipt() {
     let mut story = Story::new();
-    let unchanged = PinnedDataset { fingerprint: "f0".to_owned(), ..dataset() };
+    let unchanged = PinnedDataset {
+        fingerprint: "f0".to_owned(),
+        ..dataset()
+    };
 
     let told = story.see(&Observation::Data(DataSeen::Pinned(unchanged)));
 
@@ -235,7 +273,13 @@ fn a_bug_is_closed_before_it_is_recorded_and_is_not_tried_again() {
     assert_eq!(told, ["close train"]);
     assert_eq!((story.run.phase, &story.run.end), (Phase::Closing, &None));
     story.carry(Outcome::Closed);
-    assert!(matches!(&story.run.end, Some(End::Failed { class: Class::Bug, .. })));
+    assert!(matches!(
+        &story.run.end,
+        Some(End::Failed {
+            class: Class::Bug,
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -245,14 +289,22 @@ fn a_lost_host_after_all_attempts_moves_to_on_demand_and_tells() {
     let told = story.fails(1, host_lost());
 
     assert_eq!(told[0], "submit recommender-20261123T0200Z--train-2");
-    assert!(told[1].starts_with("notify recommender-20261123T0200Z/moved"), "{told:?}");
-    assert_eq!(story.run.stages[&Stage::Train].submissions[1].queue, "on-demand");
+    assert!(
+        told[1].starts_with("notify recommender-20261123T0200Z/moved"),
+        "{told:?}"
+    );
+    assert_eq!(
+        story.run.stages[&Stage::Train].submissions[1].queue,
+        "on-demand"
+    );
 }
 
 #[test]
 fn a_failed_job_with_complete_output_is_a_success() {
     let mut story = to_training();
-    story.carry(Outcome::Submitted { job_id: "job-train-1".to_owned() });
+    story.carry(Outcome::Submitted {
+        job_id: "job-train-1".to_owned(),
+    });
     let failed = story.job(Stage::Train, 1, JobStatus::Failed, Some(host_lost()));
     story.see(&failed);
 
@@ -265,20 +317,27 @@ fn a_failed_job_with_complete_output_is_a_success() {
 fn success_without_output_is_tried_once_more_and_no_oftener() {
     let mut story = to_training();
     let succeed = |story: &mut Story, n: u32| {
-        story.carry(Outcome::Submitted { job_id: format!("job-train-{n}") });
+        story.carry(Outcome::Submitted {
+            job_id: format!("job-train-{n}"),
+        });
         let done = story.job(Stage::Train, n, JobStatus::Succeeded, Some(exit(0)));
         story.see(&done);
         story.see(&ended(Stage::Train, n, None))
     };
 
-    assert_eq!(succeed(&mut story, 1), ["submit recommender-20261123T0200Z--train-2"]);
+    assert_eq!(
+        succeed(&mut story, 1),
+        ["submit recommender-20261123T0200Z--train-2"]
+    );
     assert_eq!(succeed(&mut story, 2), ["close train"]);
 }
 
 #[test]
 fn the_job_that_owns_the_head_is_waited_for_when_its_twin_ends() {
     let mut story = to_training();
-    story.carry(Outcome::Submitted { job_id: "job-train-1".to_owned() });
+    story.carry(Outcome::Submitted {
+        job_id: "job-train-1".to_owned(),
+    });
     let twin_ends = story.job(Stage::Train, 1, JobStatus::Failed, Some(exit(79)));
     story.see(&twin_ends);
     let mut end = stage_end(Stage::Train, 1, None);
@@ -289,7 +348,9 @@ fn the_job_that_owns_the_head_is_waited_for_when_its_twin_ends() {
     let told = story.see(&Observation::StageEnded(Box::new(end)));
 
     assert_eq!(told, Vec::<String>::new());
-    let current = story.run.stages[&Stage::Train].current().expect("submitted");
+    let current = story.run.stages[&Stage::Train]
+        .current()
+        .expect("submitted");
     assert_eq!(current.job_id.as_deref(), Some("job-other"));
     assert_eq!(story.run.phase, Phase::Training);
 }
@@ -297,7 +358,9 @@ fn the_job_that_owns_the_head_is_waited_for_when_its_twin_ends() {
 #[test]
 fn a_blocked_queue_that_can_never_run_the_job_ends_it_at_once() {
     let mut story = to_training();
-    story.carry(Outcome::Submitted { job_id: "job-train-1".to_owned() });
+    story.carry(Outcome::Submitted {
+        job_id: "job-train-1".to_owned(),
+    });
     let reason = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue.";
 
     let told = story.see(&Observation::QueueBlocked {
@@ -319,7 +382,10 @@ fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
         "candidate": "network", "model": output(Stage::Train), "metrics": {}, "promoted_at": start(),
     }))
     .expect("a champion");
-    let seen = ChampionSeen { etag: "\"e\"".to_owned(), champion };
+    let seen = ChampionSeen {
+        etag: "\"e\"".to_owned(),
+        champion,
+    };
     story.succeeds(Stage::Train, |end| end.champion = Some(seen.clone()));
     story.succeeds(Stage::Evaluate, |end| {
         let mut measured = metrics();
@@ -334,10 +400,18 @@ fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
 
     let pending = &story.run.pending[0].action;
 
-    let Action::Submit(submit) = pending else { panic!("recommend follows, not {pending:?}") };
+    let Action::Submit(submit) = pending else {
+        panic!("recommend follows, not {pending:?}")
+    };
     assert_eq!(submit.document.params["candidate"], "network");
     assert_eq!(submit.document.inputs[0].prefix, "results/train/");
-    assert!(matches!(&story.run.gate, Some(GateResult { is_better: false, .. })));
+    assert!(matches!(
+        &story.run.gate,
+        Some(GateResult {
+            is_better: false,
+            ..
+        })
+    ));
 }
 
 /// Any fact that may reach the ledger of a run at all.
@@ -348,13 +422,25 @@ fn any_fact() -> impl Strategy<Value = usize> {
 const FACTS: usize = 14;
 
 fn fact(story: &Story, which: usize) -> Observation {
-    let pending = story.run.pending.first().map_or_else(|| "none".to_owned(), |p| p.id.clone());
-    let carried = |outcome| Observation::Carried { id: pending.clone(), nonce: "n".to_owned(), outcome };
+    let pending = story
+        .run
+        .pending
+        .first()
+        .map_or_else(|| "none".to_owned(), |p| p.id.clone());
+    let carried = |outcome| Observation::Carried {
+        id: pending.clone(),
+        nonce: "n".to_owned(),
+        outcome,
+    };
     let stage = story.run.current_stage().unwrap_or(Stage::Train);
-    let n = story.run.stages.get(&stage).map_or(1, |s| u32::try_from(s.submissions.len()).unwrap_or(1).max(1));
+    let n = story.run.stages.get(&stage).map_or(1, |s| {
+        u32::try_from(s.submissions.len()).unwrap_or(1).max(1)
+    });
     match which {
         0 => Observation::Data(DataSeen::Pinned(dataset())),
-        1 => carried(Outcome::Submitted { job_id: format!("job-{stage}-{n}") }),
+        1 => carried(Outcome::Submitted {
+            job_id: format!("job-{stage}-{n}"),
+        }),
         2 => story.job(stage, n, JobStatus::Running, None),
         3 => story.job(stage, n, JobStatus::Failed, Some(exit(70))),
         4 => story.job(stage, n, JobStatus::Failed, Some(host_lost())),
@@ -367,7 +453,9 @@ fn fact(story: &Story, which: usize) -> Observation {
             Observation::StageEnded(Box::new(end))
         }
         8 => carried(Outcome::Closed),
-        9 => Observation::Cancel { because: "a person".to_owned() },
+        9 => Observation::Cancel {
+            because: "a person".to_owned(),
+        },
         10 => carried(Outcome::Published(output(stage))),
         11 => carried(Outcome::Promoted),
         12 => Observation::Records(Vec::new()),

@@ -56,7 +56,8 @@ impl Totals {
 
     /// Seconds of work that were done twice.
     pub fn repeated_s(&self) -> f64 {
-        self.repeated.iter().map(|r| r.repeated_s).sum()
+        // From 0.0 on: the empty sum of floats is -0.0, and it would be shown.
+        self.repeated.iter().fold(0.0, |sum, r| sum + r.repeated_s)
     }
 }
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,11 +25,15 @@ os.environ["KERAS_BACKEND"] = "jax"
 COMPILED = tempfile.TemporaryDirectory(prefix="trainer-tests-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# XLA's further caches would put the folder's name into the keys, and a copied entry go unfound.
+os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
 
 TRAINER = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
+# Steps short enough to be stopped between, and a checkpoint so often that a kill finds one. All
+# tests train with these, so that one program serves them.
 TINY = {
-    "epochs": 3,
+    "epochs": 25,
     "refit_epochs": 1,
     "dim": 8,
     "heads": 2,
@@ -36,6 +41,8 @@ TINY = {
     "batch_size": 8,
     "learning_rate": 0.02,
     "seed": 3,
+    "chunk_s": 0.001,
+    "checkpoint_every_s": 0.05,
 }
 
 
@@ -139,9 +146,15 @@ def place(tmp_path) -> Place:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Place:
-    """A run whose train stage is done. Tests read it and write elsewhere."""
+    """A run whose train stage is done, and that nobody stopped. Tests read it and write elsewhere.
+
+    It is compiled by itself: its own cache is empty when it begins, and becomes the session's.
+    """
     made = Place(tmp_path_factory.mktemp("trained"), dict(TINY))
     pq.write_table(table(), made.data / "interactions.parquet")
-    code, errors = made.run("train", made.inputs / "train")
+    compiled = made.root / "compiled"
+    env = {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
+    code, errors = made.run("train", made.inputs / "train", env=env)
     assert code == 0, errors
+    shutil.copytree(compiled, COMPILED.name, dirs_exist_ok=True)
     return made

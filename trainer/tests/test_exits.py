@@ -7,6 +7,12 @@ import pytest
 from conftest import table
 
 
+@pytest.fixture
+def compiled(trained):
+    """Lets a test's own training find its program in the cache."""
+    return trained
+
+
 def failure(out):
     return json.loads((out / "failure.json").read_text())
 
@@ -33,7 +39,7 @@ def test_bad_data_is_65_with_file_and_column(place, stage):
     assert failure(out)["reason"] == "interactions.parquet: column `item_id` is missing"
 
 
-def test_a_bug_is_70_with_its_traceback(place):
+def test_a_bug_is_70_with_its_traceback(place, compiled):
     out = place.root / "out"
 
     code, errors = place.run("train", out, params={**place.params, "raise_at_step": 5})
@@ -45,7 +51,7 @@ def test_a_bug_is_70_with_its_traceback(place):
     assert last["step"] == 5
 
 
-def test_a_silent_training_is_74(place):
+def test_a_silent_training_is_74(place, compiled):
     out = place.root / "out"
 
     code, _ = place.run("train", out, params={**place.params, "stall_after_s": 0.05})

@@ -1,39 +1,22 @@
 """Real processes, real signals: whoever stops a training, it ends in the same state."""
 
 import json
-import os
 import random
 import shutil
 import signal
 import time
 
 import pyarrow.parquet as pq
-import pytest
 from conftest import TINY, Place, table
 
 from trainer.checkpoint import steps_in
 
-# Steps short enough to be stopped between, and a checkpoint so often that a kill finds one.
-STEPS = {**TINY, "epochs": 25, "chunk_s": 0.001, "checkpoint_every_s": 0.05}
 DEADLINE_S = 60
 
 
 def make(root, params):
     made = Place(root, dict(params))
     pq.write_table(table(), made.data / "interactions.parquet")
-    return made
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The run that nobody stops, compiled by itself: its own cache is empty when it begins and
-    is the session's when it ends."""
-    made = make(tmp_path_factory.mktemp("undisturbed"), STEPS)
-    compiled = made.root / "compiled"
-    env = {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
-    code, errors = made.run("train", made.root / "out", env=env)
-    assert code == 0, errors
-    shutil.copytree(compiled, os.environ["JAX_COMPILATION_CACHE_DIR"], dirs_exist_ok=True)
     return made
 
 
@@ -55,9 +38,9 @@ def wait_for_step(process, out, step, checkpoints=None):
     raise AssertionError(f"no step {step} within {DEADLINE_S} s")
 
 
-def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tmp_path):
-    made = make(tmp_path, STEPS)
-    total = training(undisturbed.root / "out")["steps"]
+def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(trained, tmp_path):
+    made = make(tmp_path, TINY)
+    total = training(trained.inputs / "train")["steps"]
     # Random, but of a third each, so that they are reached in order; printed when it fails.
     draws = [random.randrange(total * k // 4, total * (k + 1) // 4) for k in range(3)]
     history, last_of_attempt = [], 0
@@ -84,14 +67,14 @@ def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tm
     code, errors = made.run("train", tmp_path / "out")
 
     assert code == 0, errors
-    resumed, whole = training(tmp_path / "out"), training(undisturbed.root / "out")
+    resumed, whole = training(tmp_path / "out"), training(trained.inputs / "train")
     assert resumed["resumed_from"] == history[-1], draws
     assert resumed["digest"] == whole["digest"], draws
     assert resumed["steps"] == whole["steps"] == total
     assert whole["resumed_from"] is None
     curves = [
         json.loads((p / "curve.json").read_text())
-        for p in (tmp_path / "out", undisturbed.root / "out")
+        for p in (tmp_path / "out", trained.inputs / "train")
     ]
     assert curves[0]["points"] == curves[1]["points"]
     assert curves[0]["resumed_from"] == history
@@ -99,11 +82,11 @@ def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(undisturbed, tm
     assert first["step"] > history[-1]
 
 
-def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(undisturbed, tmp_path):
-    made = make(tmp_path, STEPS)
-    older, newest = sorted(steps_in(undisturbed.checkpoints))
+def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(trained, tmp_path):
+    made = make(tmp_path, TINY)
+    older, newest = sorted(steps_in(trained.checkpoints))
     for step in (older, newest):
-        shutil.copytree(undisturbed.checkpoints / str(step), made.checkpoints / str(step))
+        shutil.copytree(trained.checkpoints / str(step), made.checkpoints / str(step))
     part = made.checkpoints / str(newest) / "part-00000.safetensors"
     part.write_bytes(part.read_bytes()[:-9])
 
@@ -114,11 +97,11 @@ def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(undi
     after = training(tmp_path / "out")
     assert after["resumed_from"] == older
     assert after["repeated_steps"] == newest - older
-    assert after["digest"] == training(undisturbed.root / "out")["digest"]
+    assert after["digest"] == training(trained.inputs / "train")["digest"]
 
 
 def test_sigusr1_checkpoints_and_training_goes_on(tmp_path):
-    made = make(tmp_path, {**STEPS, "checkpoint_every_s": 3600})
+    made = make(tmp_path, {**TINY, "checkpoint_every_s": 3600})
     out = tmp_path / "out"
     process = made.start("train", out)
     wait_for_step(process, out, 10)
@@ -133,8 +116,8 @@ def test_sigusr1_checkpoints_and_training_goes_on(tmp_path):
     assert len(steps_in(made.checkpoints)) == 1
 
 
-def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path):
-    code, errors = undisturbed.call("train", tmp_path / "out", params={**STEPS, "seed": 4})
+def test_another_configuration_refuses_the_checkpoint(trained, tmp_path):
+    code, errors = trained.call("train", tmp_path / "out", params={**TINY, "seed": 4})
 
     assert code == 64
     failure = json.loads((tmp_path / "out" / "failure.json").read_text())
@@ -142,10 +125,10 @@ def test_another_configuration_refuses_the_checkpoint(undisturbed, tmp_path):
     assert failure["reason"] in errors
 
 
-def test_the_switch_that_ignores_checkpoints_repeats_steps(undisturbed, tmp_path):
-    made = make(tmp_path, STEPS)
-    newest = max(steps_in(undisturbed.checkpoints))
-    shutil.copytree(undisturbed.checkpoints / str(newest), made.checkpoints / str(newest))
+def test_the_switch_that_ignores_checkpoints_repeats_steps(trained, tmp_path):
+    made = make(tmp_path, TINY)
+    newest = max(steps_in(trained.checkpoints))
+    shutil.copytree(trained.checkpoints / str(newest), made.checkpoints / str(newest))
 
     code, errors = made.call(
         "train", tmp_path / "out", env={"TRAINSPOT_TEST_IGNORE_CHECKPOINT": "1"}

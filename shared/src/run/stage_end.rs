@@ -436,7 +436,7 @@ impl Run {
             base: 1,
             market,
             program: spec.program.clone(),
-            params: self.params(stage, &spec.params),
+            params: self.params(stage, pipeline),
             dataset: self
                 .dataset
                 .as_ref()
@@ -475,20 +475,27 @@ impl Run {
         }))]
     }
 
-    fn params(&self, stage: Stage, spec: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-        let mut params = spec.clone();
+    fn params(&self, stage: Stage, pipeline: &Pipeline) -> BTreeMap<String, Value> {
+        let own = |stage| {
+            spec_of(pipeline, stage)
+                .map(|spec| spec.params.clone())
+                .unwrap_or_default()
+        };
+        let mut params = own(stage);
         match stage {
             Stage::Train => {}
             Stage::Evaluate => {
                 if let Some(seen) = &self.champion_seen {
-                    params.insert(
-                        "champion_candidate".to_owned(),
-                        json!(seen.champion.candidate),
-                    );
-                    params.insert("champion_run_id".to_owned(), json!(seen.champion.run_id));
+                    let champion = &seen.champion;
+                    params.insert("champion_candidate".to_owned(), json!(champion.candidate));
+                    params.insert("champion_run_id".to_owned(), json!(champion.run_id));
                 }
             }
             Stage::Recommend | Stage::Gather => {
+                if stage == Stage::Gather {
+                    // What the shards were made by is what they are held against.
+                    params = own(Stage::Recommend).into_iter().chain(params).collect();
+                }
                 if let Some(candidate) = self.serving_candidate() {
                     params.insert("candidate".to_owned(), json!(candidate));
                 }

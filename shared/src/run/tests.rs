@@ -27,6 +27,7 @@ program = ["evaluate"]
 [recommend]
 program = ["recommend"]
 shards = 4
+params = { top_k = 50 }
 "#;
 
 fn platform() -> Platform {
@@ -232,6 +233,20 @@ fn a_tick_becomes_a_champion() {
     story.see(&children_done);
     told.extend(story.see(&ended(Stage::Recommend, 1, None)));
     told.extend(story.carry(Outcome::Published(output(Stage::Recommend))));
+    let gathered = story
+        .run
+        .pending
+        .iter()
+        .find_map(|pending| match &pending.action {
+            Action::Submit(submit) => Some(submit.document.clone()),
+            _ => None,
+        });
+    let gathered = gathered.expect("gather is submitted");
+    assert_eq!(
+        gathered.params["top_k"], 50,
+        "recommend's params hold for gather too"
+    );
+    assert_eq!(gathered.inputs[0].shards, Some(4));
     told.extend(story.succeeds(Stage::Gather, |end| end.is_verified = Some(true)));
     story.carry(Outcome::Promoted);
     told.extend(story.see(&Observation::Records(Vec::new())));

@@ -28,13 +28,16 @@ demo: binaries $(VENV)/.ready $(DATA)/.ready ## One retraining run on this machi
 .PHONY: test
 test: fmt-check lint test-rust test-python docs ## All that CI runs
 
+.PHONY: venv
+venv: $(VENV)/.ready ## The trainer's Python environment
+
 .PHONY: binaries
 binaries:
 	cargo build --locked -p trainspot-cli -p trainspot-agent -p submit-training -p fan-out -p handle-failure -p supervise-runs
 
 .PHONY: test-rust
 test-rust: binaries $(VENV)/.ready
-	cargo test --locked --workspace --no-fail-fast
+	TRAINSPOT_WHOLE_RUNS=1 cargo test --locked --workspace --no-fail-fast
 
 .PHONY: test-python
 test-python: $(VENV)/.ready

@@ -30,17 +30,17 @@ pub struct Settings {
     pub ignore_heads: bool,
     /// The program knows the exit codes 64 to 80, though it wrote no file that says so.
     pub contract: bool,
-    /// See [`STALL_AFTER`].
+    /// See `STALL_AFTER`.
     pub stall_after: Duration,
-    /// See [`SWEEP_EVERY`].
+    /// See `SWEEP_EVERY`.
     pub sweep_every: Duration,
-    /// See [`PATIENCE`].
+    /// See `PATIENCE`.
     pub patience: Duration,
-    /// See [`GRACE_AFTER_NOTICE`].
+    /// See `GRACE_AFTER_NOTICE`.
     pub grace_after_notice: Duration,
-    /// See [`GRACE_AFTER_SIGTERM`].
+    /// See `GRACE_AFTER_SIGTERM`.
     pub grace_after_sigterm: Duration,
-    /// See [`GRACE_AFTER_STOP`].
+    /// See `GRACE_AFTER_STOP`.
     pub grace_after_stop: Duration,
 }
 

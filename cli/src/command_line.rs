@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::ask::Asking;
 use crate::demo::DemoArguments;
 use crate::local::cloud::Parts;
 use crate::local::run::RunArguments;
@@ -15,11 +16,13 @@ Examples:
   trainspot push pipelines/recommender.toml           give a spec to the functions
   trainspot runs recommender --limit 5
   trainspot show recommender-20261123T0200Z
+  trainspot start recommender --force                 a run now, also if nothing changed
+  trainspot retry recommender-20261123T0200Z          a finished run once more
   trainspot local run pipelines/recommender.toml --data data/ml-100k
   trainspot local serve                               a cloud for `aws` and for the commands above
 
 Exit codes: 0 ok, 1 what was asked about ended badly, 2 usage, 64 configuration or spec, 65 data,
-69 store unreachable, 75 folder in use, 77 denied.";
+69 store or function unreachable, 75 folder in use, 77 denied.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -32,6 +35,15 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   trainspot local run pipelines/recommender.toml --data data/ml-100k
   trainspot local run pipelines/recommender.toml --tick 2026-11-23T02:00:00Z --keep";
+
+const START_EXAMPLES: &str = "\
+Examples:
+  trainspot start recommender
+  trainspot start recommender --force --json | jq -r .run_id";
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  trainspot retry recommender-20261123T0200Z";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -82,6 +94,29 @@ pub(crate) enum Command {
         /// The whole ledger, for scripts
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Start a run now
+    #[command(after_help = START_EXAMPLES)]
+    Start {
+        /// Of which pipeline; it must have been pushed
+        pipeline: String,
+        /// Also if data, spec and image are the same as in the last run that ended well
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        asking: Asking,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Run a finished run again, for the same tick, with spec and data as they are now
+    #[command(after_help = RETRY_EXAMPLES)]
+    Retry {
+        /// The run's id
+        run: String,
+        #[command(flatten)]
+        asking: Asking,
         #[command(flatten)]
         bucket: Bucket,
     },

@@ -1,5 +1,6 @@
 //! The `trainspot` command: wires arguments to commands, and prints what went wrong, once.
 
+mod ask;
 mod check;
 mod command_line;
 mod demo;
@@ -11,9 +12,11 @@ mod parquet_footer;
 mod problem;
 mod push;
 mod results;
+mod retry;
 mod runs;
 mod show;
 mod spec_file;
+mod start;
 
 use std::process::ExitCode;
 
@@ -58,6 +61,17 @@ fn work(command: Command) -> anyhow::Result<()> {
                 bucket,
             } => runs::runs(pipeline, bucket.bucket, limit, json).await,
             Command::Show { run, json, bucket } => show::show(&run, bucket.bucket, json).await,
+            Command::Start {
+                pipeline,
+                force,
+                asking,
+                bucket,
+            } => start::start(&pipeline, force, &asking, bucket.bucket).await,
+            Command::Retry {
+                run,
+                asking,
+                bucket,
+            } => retry::retry(&run, &asking, bucket.bucket).await,
             Command::Local(LocalCommand::Serve { folder, parts, .. }) => {
                 local::serve::serve(&parts, &folder, port).await
             }

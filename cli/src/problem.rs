@@ -16,13 +16,13 @@ pub(crate) enum Exit {
     Configuration = 64,
     /// A dataset is wrong.
     Data = 65,
-    /// The store does not answer.
+    /// The store or a function does not answer.
     Unreachable = 69,
     /// Nobody foresaw this.
     Unforeseen = 70,
     /// Somebody else holds the folder: try later.
     InUse = 75,
-    /// The store says no.
+    /// The store or Lambda says no.
     Denied = 77,
     /// Ended by Ctrl-C.
     Interrupted = 130,
@@ -94,7 +94,7 @@ impl From<CasError> for Problem {
 }
 
 /// The innermost cause, in one line: the outer ones only say that a call failed.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

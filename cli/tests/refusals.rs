@@ -237,21 +237,40 @@ async fn a_folder_in_use_is_refused_and_left_as_it_was() {
     cloud.stop().await;
 }
 
-#[test]
-fn an_endpoint_that_nobody_listens_at_is_unreachable() {
-    let place = Place::new();
+/// An environment whose endpoint was free a moment ago.
+fn nobody_listens() -> BTreeMap<&'static str, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
-    drop(listener);
-    let mut command = place.trainspot(&["runs", "--bucket", "results"]);
-    command.envs([
+    BTreeMap::from([
         ("AWS_ENDPOINT_URL", format!("http://{address}")),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "nobody".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "nobody".to_owned()),
-    ]);
+    ])
+}
 
-    refuses("endpoint-unreachable", 69, &place, command);
+#[test]
+fn an_endpoint_that_nobody_listens_at_is_unreachable() {
+    let place = Place::new();
+    let nobody = nobody_listens();
+    let with_nobody = |arguments: &[&str]| {
+        let mut command = place.trainspot(arguments);
+        command.envs(nobody.clone());
+        command
+    };
+
+    refuses(
+        "endpoint-unreachable",
+        69,
+        &place,
+        with_nobody(&["runs", "--bucket", "results"]),
+    );
+    refuses(
+        "function-unreachable",
+        69,
+        &place,
+        with_nobody(&["start", "nightly", "--json"]),
+    );
 }
 
 #[test]
@@ -297,6 +316,25 @@ async fn an_unknown_pipeline_or_run_is_answered_with_those_there_are() {
         64,
         &place,
         with_cloud(&["show", "nightly-20261123T0200Z"]),
+    );
+
+    refuses(
+        "run-to-retry-unknown",
+        64,
+        &place,
+        with_cloud(&["retry", "nightly-20261123T0200Z"]),
+    );
+    refuses(
+        "function-unknown",
+        64,
+        &place,
+        with_cloud(&["start", "nightly", "--function", "submit"]),
+    );
+    refuses(
+        "pipeline-name-wrong",
+        64,
+        &place,
+        with_cloud(&["start", "Nightly!"]),
     );
 
     let runs = with_cloud(&["runs", "nightly"])

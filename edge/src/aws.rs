@@ -2,7 +2,11 @@
 
 mod batch;
 mod clients;
+#[cfg(feature = "invoke")]
+mod invoke;
 mod s3;
 mod sns;
 
 pub use clients::Aws;
+#[cfg(feature = "invoke")]
+pub use invoke::{InvokeError, Invoker};

@@ -1,7 +1,7 @@
 //! The folder that holds a local cloud's state: one process at a time, every write whole or absent.
 //! Survives the death of the process, not of the machine: nothing is flushed to the disk.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,13 @@ impl Folder {
             }
         };
         let lock_path = root.join("lock");
-        let lock = File::create(&lock_path).map_err(at("create", &lock_path))?;
+        // Not truncated: a process that is refused leaves the folder as it was.
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(at("create", &lock_path))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => StartError::FolderInUse {
                 folder: root.clone(),
@@ -111,6 +117,23 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_refused_leaves_the_lock_as_it_was() {
+        let place = tempfile::tempdir().expect("a temporary folder can be made");
+        let _held = Folder::open(place.path()).expect("a fresh folder opens");
+        let lock = place.path().join("lock");
+        fs::write(&lock, "whoever holds it").expect("a lock does not keep writers out");
+
+        let second = Folder::open(place.path());
+
+        assert!(
+            matches!(second, Err(StartError::FolderInUse { .. })),
+            "{second:?}"
+        );
+        let kept = fs::read_to_string(&lock).expect("the lock file is there");
+        assert_eq!(kept, "whoever holds it");
+    }
 
     #[test]
     fn a_folder_is_held_by_one_cloud_at_a_time() {

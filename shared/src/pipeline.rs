@@ -89,7 +89,7 @@ pub enum Promote {
     /// The run.
     #[default]
     Auto,
-    /// A person, by `trainspot promote`.
+    /// A person: the run ends as `kept_champion`, and the report shows both.
     Ask,
 }
 

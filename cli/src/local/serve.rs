@@ -5,8 +5,10 @@ use std::path::Path;
 
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::ask::FUNCTION_VARIABLE;
 use crate::local::cloud::{Local, Parts};
 use crate::local::narrator::Narrator;
+use crate::local::tick::SUBMIT_TRAINING;
 use crate::output;
 use crate::results::BUCKET_VARIABLE;
 
@@ -59,6 +61,9 @@ fn greeting(local: &Local) -> String {
     }
     export(BUCKET_VARIABLE, &local.results);
     export("TRAINSPOT_DATA_BUCKET", &local.data);
+    if let Some(function) = local.cloud.physical(SUBMIT_TRAINING) {
+        export(FUNCTION_VARIABLE, &function);
+    }
     text.push_str("Ctrl-C ends it; what is in the folder stays.");
     text
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 
 use crate::world::{RealWorld, World};
@@ -36,23 +36,7 @@ impl Aws {
     }
 
     async fn with_timeout(topic_arn: &str, operation_timeout: Duration) -> Self {
-        // One connector for all clients: loading the root certificates is most of a cold start.
-        let http = Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(3))
-                    .operation_timeout(operation_timeout)
-                    .build(),
-            )
-            .load()
-            .await;
+        let config = config(operation_timeout).await;
         let once = aws_sdk_batch::config::Builder::from(&config)
             .retry_config(RetryConfig::standard().with_max_attempts(1))
             .build();
@@ -64,6 +48,27 @@ impl Aws {
             topic_arn: topic_arn.to_owned(),
         }
     }
+}
+
+/// From the environment, with our connector, retries and time-outs.
+pub(super) async fn config(operation_timeout: Duration) -> SdkConfig {
+    // One connector for all clients: loading the root certificates is most of a cold start.
+    let http = Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(3))
+                .operation_timeout(operation_timeout)
+                .build(),
+        )
+        .load()
+        .await
 }
 
 impl World for Aws {

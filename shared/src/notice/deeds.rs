@@ -1,10 +1,12 @@
 //! What trainspot did for a run, and what a person may do next.
 
+use super::culprit::log_streams;
 use super::mask::mask;
 use super::spell::counted;
 use super::what_happened::{market, sentence, verdict};
 use crate::failure;
 use crate::identity::Stage;
+use crate::layout;
 use crate::pipeline::{NoticeKind, Promote};
 use crate::run::{End, Run, SubmissionRecord};
 
@@ -83,24 +85,23 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
         NoticeKind::Failed => {
             let advice = verdict(run, kind)
                 .map_or("Read the history.", |(class, _)| failure::next_step(class));
-            vec![
+            let mut steps = vec![
                 advice.to_owned(),
                 format!("To run it again: `trainspot retry {id}`"),
-                format!("To read more: `trainspot why {id}`"),
-                format!("All of its log: `trainspot logs {id}`"),
-            ]
-        }
-        NoticeKind::Succeeded => vec![match run.gate {
-            Some(_) => {
-                "Nothing. If the new champion turns out bad: `trainspot rollback`.".to_owned()
+                format!("To read more: `trainspot show {id}`"),
+            ];
+            if !log_streams(run).is_empty() {
+                steps
+                    .push("All of its log lies in the log streams that are named here.".to_owned());
             }
-            None => "Nothing.".to_owned(),
-        }],
+            steps
+        }
+        NoticeKind::Succeeded => vec![succeeded(run)],
         NoticeKind::KeptChampion => kept(run),
         NoticeKind::Moved => vec![
             "Nothing: the work goes on from its newest checkpoint, at the on-demand price."
                 .to_owned(),
-            format!("If it is not worth that price: `trainspot cancel {id}`"),
+            format!("To see how far it is: `trainspot show {id}`"),
         ],
         NoticeKind::Skipped => vec![format!(
             "Nothing, if that is as you want it. To run all the same: `trainspot start {} --force`",
@@ -108,10 +109,21 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
         )],
         NoticeKind::Late => vec![
             "Nothing must be done: the run goes on, and its end will be told.".to_owned(),
-            format!("To see what it waits for: `trainspot why {id}`"),
-            format!("To end it: `trainspot cancel {id}`"),
+            format!("To see what it waits for: `trainspot show {id}`"),
         ],
         NoticeKind::Cancelled => vec![format!("If it was a mistake: `trainspot retry {id}`")],
+    }
+}
+
+fn succeeded(run: &Run) -> String {
+    let old = run.champion_seen.as_ref().map(|seen| &seen.champion);
+    match (&run.gate, old) {
+        (Some(_), Some(old)) => format!(
+            "Nothing. If the new champion turns out bad: `previous` in {} names the run before it, {}, whose model is still there.",
+            layout::champion(run.id.pipeline()),
+            old.run_id
+        ),
+        _ => "Nothing.".to_owned(),
     }
 }
 
@@ -126,10 +138,10 @@ fn kept(run: &Run) -> Vec<String> {
         .as_ref()
         .is_some_and(|gate| gate.checks.iter().all(|check| check.passed));
     if asks && passed {
-        return vec![format!(
-            "Look at the report; if you want the challenger: `trainspot promote {}`.",
-            run.id
-        )];
+        return vec![
+            "Look at the report: the challenger passes every check and was not made champion, since the spec says `promote = \"ask\"`. A person decides; the champion goes on serving."
+                .to_owned(),
+        ];
     }
     vec![
         "Nothing: the champion goes on serving. The report shows by how much it was missed."
@@ -183,4 +195,50 @@ pub(crate) fn champion(run: &Run) -> Vec<String> {
         (None, _) => {}
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::ledgers;
+
+    /// The commands of the cli that take a run or a pipeline.
+    const COMMANDS: [&str; 3] = ["show", "start", "retry"];
+
+    #[test]
+    fn only_commands_that_exist_are_named() {
+        let ledgers = [
+            ledgers::succeeded_with_a_reclaim(),
+            ledgers::failed_by_a_bug(),
+            ledgers::moved(),
+            ledgers::skipped(),
+        ];
+        let mut named = 0;
+        for run in &ledgers {
+            for kind in NoticeKind::ALL {
+                let steps = next_steps(run, kind).concat();
+                for typed in steps.split("`trainspot ").skip(1) {
+                    named += 1;
+                    let command = typed.split([' ', '`']).next().unwrap_or_default();
+                    assert!(COMMANDS.contains(&command), "{typed}");
+                }
+            }
+        }
+        assert!(named > 0);
+    }
+
+    #[test]
+    fn a_bad_champion_has_the_run_before_it_as_a_way_back() {
+        let mut run = ledgers::succeeded_with_a_reclaim();
+        let with_old = next_steps(&run, NoticeKind::Succeeded).concat();
+        run.champion_seen = None;
+        let without = next_steps(&run, NoticeKind::Succeeded).concat();
+
+        assert!(with_old.contains("champion.json"), "{with_old}");
+        assert!(
+            with_old.contains("recommender-20261120T0200Z"),
+            "{with_old}"
+        );
+        assert_eq!(without, "Nothing.");
+    }
 }

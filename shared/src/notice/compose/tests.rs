@@ -24,7 +24,8 @@ fn a_success_tells_what_the_reclaim_cost() {
     `sequential-rules` passes every check against the champion.
 
     WHAT YOU MAY DO
-    - Nothing. If the new champion turns out bad: `trainspot rollback`.
+    - Nothing. If the new champion turns out bad: `previous` in models/recommender/champion.json
+      names the run before it, recommender-20261120T0200Z, whose model is still there.
 
     LOST AND SAVED
     Cost at least $0.0789 (estimated); the same hours on-demand $0.2192; saved $0.1403.
@@ -103,8 +104,8 @@ fn a_failure_shows_the_program_s_words_and_no_secret() {
     WHAT YOU MAY DO
     - Read the last log lines and correct the program; then run again with force.
     - To run it again: `trainspot retry recommender-20261123T0200Z`
-    - To read more: `trainspot why recommender-20261123T0200Z`
-    - All of its log: `trainspot logs recommender-20261123T0200Z`
+    - To read more: `trainspot show recommender-20261123T0200Z`
+    - All of its log lies in the log streams that are named here.
 
     LOST AND SAVED
     Cost $0.0027 (estimated); the same hours on-demand $0.0075; saved $0.0048.
@@ -169,7 +170,7 @@ fn a_move_says_why_and_that_the_sums_come_later() {
 
     WHAT YOU MAY DO
     - Nothing: the work goes on from its newest checkpoint, at the on-demand price.
-    - If it is not worth that price: `trainspot cancel recommender-20261123T0200Z`
+    - To see how far it is: `trainspot show recommender-20261123T0200Z`
 
     LOST AND SAVED
     What it cost is not known.

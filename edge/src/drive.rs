@@ -78,7 +78,7 @@ pub async fn drive<E: Edge>(
     let nonce = edge.draw();
     let key = layout::ledger(run_id);
     let bucket = &settings.results_bucket;
-    let lease = lease(settings.function_timeout);
+    let lease = planned_lease(settings);
     let read = || async {
         cas::read::<Run>(edge, bucket, &key)
             .await?
@@ -98,6 +98,8 @@ pub async fn drive<E: Edge>(
                 .apply(observation, &settings.platform, now)
                 .map_err(wrong)?;
             run.hold(actions);
+            #[cfg(feature = "planted")]
+            overwrite_the_end(settings, &mut run, observation);
         }
         let mut looked_at = Vec::new();
         while let Some(need) = run.needs().filter(|need| !looked_at.contains(need)) {
@@ -115,6 +117,8 @@ pub async fn drive<E: Edge>(
         }
         run.version += 1;
         run.write_id = edge.draw();
+        #[cfg(feature = "planted")]
+        let (claimed, early) = submit_before_save(edge, settings, &run, claimed).await;
         let Some(etag) = cas::write_once(edge, bucket, &key, &run, Some(&known.etag)).await? else {
             // Somebody else decided meanwhile: the same facts are taken in again, on what is there.
             edge.pause(Duration::from_millis(20).mul_f64(edge.chance()))
@@ -128,7 +132,9 @@ pub async fn drive<E: Edge>(
             etag,
         };
         inbox.clear();
-        if claimed.is_empty() {
+        #[cfg(feature = "planted")]
+        inbox.extend(early);
+        if claimed.is_empty() && inbox.is_empty() {
             return Ok(known.document);
         }
         for pending in claimed {
@@ -143,6 +149,63 @@ pub async fn drive<E: Edge>(
         }
     }
     Err(DriveError::Restless(run_id.clone()))
+}
+
+#[cfg(not(feature = "planted"))]
+fn planned_lease(settings: &Settings) -> SignedDuration {
+    lease(settings.function_timeout)
+}
+
+/// The planted bug: the lease is over long before the function is.
+#[cfg(feature = "planted")]
+fn planned_lease(settings: &Settings) -> SignedDuration {
+    match settings.planted {
+        crate::planted::Planted::ShortLease => lease(settings.function_timeout) / 12,
+        _ => lease(settings.function_timeout),
+    }
+}
+
+/// The planted bug: what is claimed is carried out before anybody else can know of it.
+#[cfg(feature = "planted")]
+async fn submit_before_save<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &Run,
+    claimed: Vec<trainspot_shared::run::Pending>,
+) -> (Vec<trainspot_shared::run::Pending>, Vec<Observation>) {
+    use trainspot_shared::run::Action;
+    if settings.planted != crate::planted::Planted::SubmitBeforeSave {
+        return (claimed, Vec::new());
+    }
+    let (submits, others) = claimed
+        .into_iter()
+        .partition::<Vec<_>, _>(|pending| matches!(pending.action, Action::Submit(_)));
+    let mut early = Vec::new();
+    for pending in submits {
+        let outcome = Box::pin(act::act(edge, settings, run, &pending)).await;
+        early.push(Observation::Carried {
+            nonce: pending.claim.map(|claim| claim.nonce).unwrap_or_default(),
+            id: pending.id,
+            outcome,
+        });
+    }
+    (others, early)
+}
+
+/// The planted bug: the job's last word counts more than the run's end.
+#[cfg(feature = "planted")]
+fn overwrite_the_end(settings: &Settings, run: &mut Run, observation: &Observation) {
+    use trainspot_shared::run::End;
+    let is_planted = settings.planted == crate::planted::Planted::TerminalOverwritten;
+    if let Observation::Job(job) = observation
+        && is_planted
+        && run.is_final()
+        && job.status == trainspot_shared::batch_event::JobStatus::Failed
+    {
+        run.end = Some(End::Cancelled {
+            because: format!("{} failed", job.name),
+        });
+    }
 }
 
 /// How long a claim is good for.

@@ -11,6 +11,8 @@ pub mod drive;
 pub mod function;
 pub mod jobs;
 pub mod memory;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod settings;
 pub mod store;
 pub mod topic;

@@ -20,6 +20,9 @@ pub struct Settings {
     pub schedules: Schedules,
     /// This function's own time-out; a claim's lease is three times that.
     pub function_timeout: Duration,
+    /// For proofs only.
+    #[cfg(feature = "planted")]
+    pub planted: crate::planted::Planted,
 }
 
 /// Which variable is wrong.
@@ -74,6 +77,8 @@ impl Settings {
             results_bucket,
             schedules,
             function_timeout: Duration::from_secs(timeout_s),
+            #[cfg(feature = "planted")]
+            planted: crate::planted::Planted::None,
         })
     }
 }

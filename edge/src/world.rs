@@ -1,8 +1,10 @@
 //! Time, chance and waiting, passed in so that a proof can replay them.
 
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What a handler may know of the world outside its services.
 pub trait World: Send + Sync {
@@ -19,13 +21,20 @@ pub trait World: Send + Sync {
     fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
+/// For tests only: a file with a whole number of seconds that [`RealWorld`]'s clock is ahead. Leases last
+/// minutes; a test of real binaries moves the clock on instead of waiting for them.
+pub const TEST_CLOCK: &str = "TRAINSPOT_TEST_CLOCK";
+
+static TEST_CLOCK_FILE: LazyLock<Option<PathBuf>> =
+    LazyLock::new(|| std::env::var_os(TEST_CLOCK).map(PathBuf::from));
+
 /// The real one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealWorld;
 
 impl World for RealWorld {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::now() + ahead()
     }
 
     fn draw(&self) -> String {
@@ -38,5 +47,25 @@ impl World for RealWorld {
 
     async fn pause(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+}
+
+/// How far the test clock is ahead; nothing without one. A file that cannot be read is a broken test, and
+/// is said in the log: the clock is the real one then.
+fn ahead() -> SignedDuration {
+    let Some(file) = TEST_CLOCK_FILE.as_ref() else {
+        return SignedDuration::ZERO;
+    };
+    let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let seconds = read.and_then(|text| {
+        let number = text.trim().parse::<u32>();
+        number.map_err(|error| error.to_string())
+    });
+    match seconds {
+        Ok(seconds) => SignedDuration::from_secs(i64::from(seconds)),
+        Err(why) => {
+            tracing::error!(why, file = %file.display(), "{TEST_CLOCK}: not a number of seconds");
+            SignedDuration::ZERO
+        }
     }
 }

@@ -49,6 +49,15 @@ impl Settings {
                 .filter(|v| !v.is_empty())
                 .ok_or(SettingsError::Missing(name))
         };
+        // Only for saying which number of a job is too large; without them the sentence is shorter.
+        let list = |name: &str| -> Vec<String> {
+            let written = variable(name).unwrap_or_default();
+            let words = written.split(',').map(str::trim);
+            words
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
         let results_bucket = get("TRAINSPOT_RESULTS_BUCKET")?;
         let timeout_name = "TRAINSPOT_FUNCTION_TIMEOUT_S";
         let timeout_s: u64 = get(timeout_name)?
@@ -73,6 +82,8 @@ impl Settings {
                 post_processing_definition: get("TRAINSPOT_POST_PROCESSING_JOB_DEFINITION")?,
                 image: get("TRAINSPOT_IMAGE")?,
                 results_bucket: results_bucket.clone(),
+                gpu_instance_types: list("TRAINSPOT_GPU_INSTANCE_TYPES"),
+                cpu_instance_types: list("TRAINSPOT_CPU_INSTANCE_TYPES"),
             },
             results_bucket,
             schedules,

@@ -8,6 +8,8 @@ mod queue_blocked;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::AttemptRecord;
+
 pub use class::{Class, explain, next_step};
 pub use classify::{OUR_REASON_PREFIX, asks_who_ended_it, classify};
 pub use queue_blocked::{Blocked, queue_blocked};
@@ -33,6 +35,30 @@ impl Verdict {
     /// The job says SUCCEEDED, and its stage's head has no output.
     pub fn no_output() -> Self {
         Self::new(Class::NoOutput, "SUCCEEDED, and no output is published")
+    }
+
+    /// Whether the attempt's record may say more than Batch does.
+    pub fn asks_the_record(&self) -> bool {
+        matches!(
+            self.class,
+            Class::HostLost | Class::Killed | Class::Bug | Class::Program | Class::Unknown
+        )
+    }
+
+    /// With what the attempt's agent left: a Spot notice, an out-of-memory kill.
+    #[must_use]
+    pub fn with_record(self, record: &AttemptRecord) -> Self {
+        let has_notice = record.notice.as_deref() == Some("spot_notice");
+        let verdict = if record.out_of_memory {
+            self.with_out_of_memory()
+        } else {
+            self
+        };
+        if has_notice {
+            verdict.with_notice()
+        } else {
+            verdict
+        }
     }
 
     /// The attempt's record holds a Spot notice: a host that went was reclaimed, and so was the

@@ -6,11 +6,13 @@
 pub mod attempt;
 pub mod batch_event;
 pub mod champion;
+pub mod command;
 pub mod cost;
 pub mod dataset;
 pub mod digest;
 pub mod failure;
 pub mod gate;
+pub mod host_shape;
 pub mod identity;
 pub mod job;
 pub mod layout;

@@ -77,6 +77,10 @@ pub struct StageSpec {
     pub max_memory_gib: u32,
     /// Longest time one attempt may take, in seconds; at least 60.
     pub timeout_s: u32,
+    /// A job that waits longer for a host is told of, in seconds.
+    pub max_queue_wait_s: u32,
+    /// A newest checkpoint older than this is told of, in seconds.
+    pub max_checkpoint_age_s: u32,
     /// Handed to the program as they are.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
@@ -162,11 +166,13 @@ pub enum NoticeKind {
     Late,
     /// A person ended the run.
     Cancelled,
+    /// A live run that somebody should look at: it waits too long, its checkpoints or its heartbeat stopped.
+    AtRisk,
 }
 
 impl NoticeKind {
     /// In the order of the documents.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Failed,
         Self::Succeeded,
         Self::KeptChampion,
@@ -174,6 +180,7 @@ impl NoticeKind {
         Self::Skipped,
         Self::Late,
         Self::Cancelled,
+        Self::AtRisk,
     ];
 
     /// The word in specs, ids and message attributes.
@@ -186,6 +193,7 @@ impl NoticeKind {
             Self::Skipped => "skipped",
             Self::Late => "late",
             Self::Cancelled => "cancelled",
+            Self::AtRisk => "at_risk",
         }
     }
 }

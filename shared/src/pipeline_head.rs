@@ -91,6 +91,9 @@ pub struct PipelineHead {
     pub paused_at: Option<Timestamp>,
     /// Older ticks are never made up: first push, schedule change, resume.
     pub ticks_from: Timestamp,
+    /// The schedule that supervision saw last, to tell when it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_seen: Option<String>,
     /// Live runs, oldest first.
     #[serde(default)]
     pub entries: Vec<Entry>,
@@ -124,6 +127,7 @@ impl PipelineHead {
             pipeline,
             paused_at: None,
             ticks_from,
+            schedule_seen: None,
             entries: Vec::new(),
             last_success: None,
             spend: BTreeMap::new(),
@@ -256,6 +260,42 @@ impl PipelineHead {
         (next.entries != self.entries).then_some(next)
     }
 
+    /// Ticks are skipped from `at` on. `None` if they are already.
+    pub fn pause(&self, at: Timestamp, write_id: String) -> Option<Self> {
+        if self.paused_at.is_some() {
+            return None;
+        }
+        Some(Self {
+            paused_at: Some(at),
+            ..self.next(write_id)
+        })
+    }
+
+    /// Ticks count again from `at` on, and those of the pause are never made up. `None` if none is paused.
+    pub fn resume(&self, at: Timestamp, write_id: String) -> Option<Self> {
+        self.paused_at?;
+        Some(Self {
+            paused_at: None,
+            ticks_from: self.ticks_from.max(at),
+            ..self.next(write_id)
+        })
+    }
+
+    /// Takes the schedule in that the template gives this pipeline (none: an empty text). Another one than
+    /// before makes ticks count from `at` on, as those that it would have had earlier were never due; the
+    /// first that is seen only is recorded. `None` if nothing changes.
+    pub fn see_schedule(&self, schedule: &str, at: Timestamp, write_id: String) -> Option<Self> {
+        if self.schedule_seen.as_deref() == Some(schedule) {
+            return None;
+        }
+        let mut next = self.next(write_id);
+        if self.schedule_seen.is_some() {
+            next.ticks_from = self.ticks_from.max(at);
+        }
+        next.schedule_seen = Some(schedule.to_owned());
+        Some(next)
+    }
+
     /// Whether a due tick that has no run is to be made up.
     pub fn makes_up(&self, tick: Tick) -> bool {
         self.paused_at.is_none() && tick.start() >= self.ticks_from
@@ -364,6 +404,70 @@ mod tests {
             settled.settle(&BTreeSet::new(), &done, "w10".to_owned()),
             None
         );
+    }
+
+    #[test]
+    fn a_paused_pipeline_skips_ticks_and_still_runs_what_a_person_asks_for() {
+        let since = at("2026-11-19T00:00:00Z");
+        let paused = head()
+            .pause(since, "w1".to_owned())
+            .expect("it was not paused");
+
+        assert_eq!(paused.paused_at, Some(since));
+        assert_eq!(
+            paused.pause(at("2026-11-20T00:00:00Z"), "w2".to_owned()),
+            None
+        );
+        assert_eq!(
+            admit(&paused, 20, Overlap::Skip, &[]).1,
+            Admission::SkipPaused
+        );
+        assert!(!paused.makes_up(run(20).tick()));
+        let asked = paused.admit(
+            &run(20),
+            Origin::Manual { force: false },
+            Overlap::Skip,
+            &BTreeSet::new(),
+            since,
+            "f",
+            "w".to_owned(),
+        );
+        assert!(
+            matches!(&asked, Admitted::Write(_, entry) if entry.admission == Admission::Start),
+            "{asked:?}"
+        );
+    }
+
+    #[test]
+    fn ticks_of_a_pause_are_never_made_up() {
+        let paused = head()
+            .pause(at("2026-11-19T00:00:00Z"), "w1".to_owned())
+            .expect("it was not paused");
+        let resumed = paused
+            .resume(at("2026-11-21T12:00:00Z"), "w2".to_owned())
+            .expect("it was paused");
+
+        assert_eq!((resumed.paused_at, resumed.version), (None, 3));
+        assert!(!resumed.makes_up(run(20).tick()));
+        assert!(resumed.makes_up(run(23).tick()));
+        assert_eq!(
+            resumed.resume(at("2026-11-24T00:00:00Z"), "w3".to_owned()),
+            None
+        );
+    }
+
+    #[test]
+    fn another_schedule_makes_ticks_count_anew_and_the_first_one_seen_does_not() {
+        let now = at("2026-11-21T12:00:00Z");
+        let see =
+            |head: &PipelineHead, schedule: &str| head.see_schedule(schedule, now, "w".to_owned());
+        let first = see(&head(), "cron(0 2 ? * MON,FRI *) UTC").expect("it was not recorded");
+        let other = see(&first, "cron(0 3 ? * MON,FRI *) UTC").expect("it is another");
+
+        assert!(first.makes_up(run(20).tick()));
+        assert_eq!(see(&first, "cron(0 2 ? * MON,FRI *) UTC"), None);
+        assert!(!other.makes_up(run(20).tick()));
+        assert!(other.makes_up(run(23).tick()));
     }
 
     #[test]

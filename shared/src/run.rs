@@ -5,15 +5,20 @@
 
 mod action;
 mod apply;
+mod carried;
+mod closing;
 mod ending;
 mod facts;
+mod gating;
 mod needs;
 mod observation;
 mod pending;
 mod platform;
 mod remedy;
+mod risk;
 mod stage_end;
 mod submission;
+mod submitting;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +33,8 @@ pub use observation::{ChampionSeen, DataSeen, Observation, StageEnd};
 pub use pending::{Claim, Pending, SUBMIT_TAKE_OVER_AFTER_S};
 pub use platform::Platform;
 pub use remedy::{Remedy, Situation, remedy};
-pub use submission::{StageRecord, SubmissionRecord};
+pub use risk::{ProgressSeen, Risk, RiskKind, Watch};
+pub use submission::{BlockedSeen, StageRecord, SubmissionRecord};
 
 use crate::dataset::Dataset;
 use crate::failure::Class;
@@ -202,12 +208,18 @@ pub struct Run {
     /// The stage being ended, and as what the run will end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closing: Option<Closing>,
+    /// A person wants it ended, and why: kept until it is, should its stage be done before it can be closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_wanted: Option<String>,
     /// All attempt records were read after the end.
     #[serde(default)]
     pub is_reviewed: bool,
     /// People were told that the deadline passed.
     #[serde(default)]
     pub is_late: bool,
+    /// What people were warned of while it was live, once each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<Risk>,
     /// What is still to be done.
     #[serde(default)]
     pub pending: Vec<Pending>,
@@ -288,8 +300,10 @@ impl Run {
             champion_seen: None,
             gate: None,
             closing: None,
+            cancel_wanted: None,
             is_reviewed: false,
             is_late: false,
+            risks: Vec::new(),
             pending: Vec::new(),
             notices: Vec::new(),
             history: Vec::new(),

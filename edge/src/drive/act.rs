@@ -17,6 +17,7 @@ use trainspot_shared::{cost::Usd, notice::Notice};
 use super::Edge;
 use super::look::json;
 use crate::cas::{self, CasError, Decision};
+use crate::chain::chain;
 use crate::jobs::{JobRequest, SubmitError};
 use crate::settings::Settings;
 use crate::store::{Condition, StoreError};
@@ -24,6 +25,9 @@ use crate::topic::PublishError;
 
 /// The longest that one call takes; an action is begun only while its lease has that much left.
 const CALL: SignedDuration = SignedDuration::from_secs(15);
+/// So often, over about two hours, Batch is asked to end a job. Then it is left to its time-out: it owns
+/// nothing, and a run whose last wish is never heard would not settle.
+const TERMINATE_TRIES: u32 = 18;
 /// After a refusal for load the next try waits 10 s, then 20, 40 … at most this.
 const LONGEST_BACK_OFF: Duration = Duration::from_mins(10);
 
@@ -50,6 +54,9 @@ pub(super) async fn act<E: Edge>(
         } => close(edge, settings, &run.id, *stage, *base, reason).await,
         Action::Terminate { job_id, reason } => match edge.terminate(job_id, reason).await {
             Ok(()) => Ok(Outcome::Terminated),
+            Err(error) if pending.tries >= TERMINATE_TRIES => {
+                Ok(Outcome::NotTerminated { why: chain(&error) })
+            }
             Err(error) => Ok(back_off(edge, pending, &error)),
         },
         Action::PublishShards {

@@ -119,6 +119,7 @@ async fn stage_end<E: Edge>(
         .map(|read| read.document);
     let mut end = StageEnd {
         stage,
+        record: None,
         missing_shards: None,
         child_verdict: None,
         metrics: None,
@@ -143,11 +144,14 @@ async fn stage_end<E: Edge>(
         }
         end.missing_shards = Some(missing);
     }
+    if output.is_none() && record.is_some_and(|r| r.shards.is_none()) {
+        end.record = failed_attempt(edge, settings, run, stage).await?;
+    }
     if let Some(prefix) = output {
         match stage {
             Stage::Train => end.champion = champion(edge, settings, run).await?,
+            // The champion that the gate goes by is the one that evaluate scored.
             Stage::Evaluate => {
-                end.champion = champion(edge, settings, run).await?;
                 end.metrics =
                     Some(json(edge, bucket, &format!("{prefix}{}", file::METRICS)).await?);
             }
@@ -161,6 +165,30 @@ async fn stage_end<E: Edge>(
     }
     observations.push(Observation::StageEnded(Box::new(end)));
     Ok(observations)
+}
+
+/// What the last attempt's agent left, where Batch's own words do not say why it ended.
+async fn failed_attempt<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &Run,
+    stage: Stage,
+) -> Result<Option<AttemptRecord>, DriveError> {
+    let current = run.stages.get(&stage).and_then(|record| record.current());
+    let Some((submission, job)) = current.and_then(|s| Some((s.number, s.job()?))) else {
+        return Ok(None);
+    };
+    let attempt = u32::try_from(job.attempts.len()).unwrap_or(u32::MAX);
+    if attempt == 0 || !failure::classify(job).is_some_and(|verdict| verdict.asks_the_record()) {
+        return Ok(None);
+    }
+    let prefix = layout::results(&run.id, stage, None, submission, attempt);
+    let key = format!("{prefix}{}", file::ATTEMPT);
+    let read = json::<E, AttemptRecord>(edge, &settings.results_bucket, &key).await?;
+    if let Err(why) = &read {
+        tracing::info!(run.id = %run.id, why, "the attempt left no record");
+    }
+    Ok(read.ok())
 }
 
 async fn champion<E: Edge>(

@@ -1,14 +1,17 @@
 //! Supervision: finish what a kill left, notice what no event told of, start ticks that got lost.
 
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use trainspot_shared::batch_event::JobSeen;
 use trainspot_shared::identity::{PipelineName, RunId};
 use trainspot_shared::layout;
 use trainspot_shared::pipeline_head::{Admission, Origin, PipelineHead};
-use trainspot_shared::run::{Observation, Run};
+use trainspot_shared::run::Run;
 
 use super::admit::{AdmitError, Admitted, admit, create, spec};
 use super::{DriveError, Edge, drive};
@@ -19,6 +22,10 @@ use crate::store::StoreError;
 
 /// A due tick without a run is left to the schedule's own retries for so long.
 const LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// Ledgers are read so many at a time.
+const LEDGERS_AT_ONCE: usize = 16;
+/// Runs are driven so many at a time: fifty live ones fit into one invocation with time to spare.
+const RUNS_AT_ONCE: usize = 8;
 /// Older ticks are not made up.
 const TOO_OLD_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
@@ -90,11 +97,9 @@ async fn sweep_pipeline<E: Edge>(
         return Ok(());
     };
     let head = head.document;
-    let mut ledgers = BTreeMap::new();
+    let mut ledgers = ledgers(edge, settings, &head).await?;
     for entry in &head.entries {
-        let ledger = layout::ledger(&entry.run_id);
-        if let Some(run) = cas::read::<Run>(edge, bucket, &ledger).await? {
-            ledgers.insert(entry.run_id.clone(), run.document);
+        if ledgers.contains_key(&entry.run_id) {
             continue;
         }
         let spec = spec(edge, settings, name).await?;
@@ -102,69 +107,86 @@ async fn sweep_pipeline<E: Edge>(
             swept.recreated.push(entry.run_id.clone());
         }
     }
-    let mut jobs = live_jobs(edge, &ledgers).await?;
     let now = edge.now();
-    for (id, ledger) in &ledgers {
-        let mut observations: Vec<_> = jobs
-            .remove(id)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|job| Observation::Job(Box::new(job)))
-            .collect();
-        observations.push(Observation::Swept { at: now });
-        if ledger.is_settled() {
-            continue;
-        }
-        swept.driven.push(id.clone());
+    let mut jobs = live::jobs(edge, &ledgers, now).await?;
+    let live: Vec<(Run, Vec<JobSeen>)> = ledgers
+        .values()
+        .filter(|ledger| !ledger.is_settled())
+        .map(|ledger| (ledger.clone(), jobs.remove(&ledger.id).unwrap_or_default()))
+        .collect();
+    let driven = futures::stream::iter(live).map(|(ledger, jobs)| async move {
+        let run = Box::pin(live::drive_live(edge, settings, &ledger, jobs, now, by)).await;
+        (ledger.id, run)
+    });
+    let mut driven = std::pin::pin!(driven.buffered(RUNS_AT_ONCE));
+    while let Some((id, run)) = driven.next().await {
         // One run that cannot be driven must not keep the others waiting.
-        if let Err(error) = drive(edge, settings, id, observations, by).await {
-            swept.failures.push(format!("{id}: {}", chain(&error)));
+        match run {
+            Ok(run) => {
+                ledgers.insert(id.clone(), run);
+            }
+            Err(error) => swept.failures.push(format!("{id}: {}", chain(&error))),
         }
+        swept.driven.push(id);
     }
-    let started = settle(edge, settings, &head, swept).await?;
+    let started = settle(edge, settings, &head, &ledgers, swept).await?;
     for id in started {
         drive(edge, settings, &id, Vec::new(), by).await?;
     }
+    let head = see_schedule(edge, settings, head, now).await?;
     make_up(edge, settings, name, &head, now, by, swept).await
 }
 
-/// What Batch knows of all jobs that may be live: 100 a call, whatever runs they are of.
-async fn live_jobs<E: Edge>(
+/// A schedule that changed makes older ticks never due. One write when it did, no request otherwise.
+async fn see_schedule<E: Edge>(
     edge: &E,
-    ledgers: &BTreeMap<RunId, Run>,
-) -> Result<BTreeMap<RunId, Vec<JobSeen>>, PipelineError> {
-    let mut run_of = BTreeMap::new();
-    for (id, run) in ledgers {
-        for submission in run.stages.values().flat_map(|stage| &stage.submissions) {
-            let is_live = |job: &String| {
-                submission
-                    .jobs
-                    .iter()
-                    .all(|j| j.id != *job || !j.status.is_terminal())
-            };
-            let known = submission.jobs.iter().map(|job| job.id.clone());
-            for job in submission
-                .job_id
-                .clone()
-                .into_iter()
-                .chain(known)
-                .filter(is_live)
-            {
-                run_of.insert(job, id.clone());
+    settings: &Settings,
+    head: PipelineHead,
+    now: Timestamp,
+) -> Result<PipelineHead, PipelineError> {
+    let schedule = settings.schedules.get(&head.pipeline);
+    let text = schedule.map_or_else(String::new, |schedule| {
+        format!("{} {}", schedule.expression(), schedule.time_zone())
+    });
+    if head.schedule_seen.as_deref() == Some(text.as_str()) {
+        return Ok(head);
+    }
+    let key = layout::pipeline_head(&head.pipeline);
+    let seen = cas::change(
+        edge,
+        edge,
+        &settings.results_bucket,
+        &key,
+        |there: Option<&PipelineHead>, write_id| {
+            let there = there.unwrap_or(&head);
+            match there.see_schedule(&text, now, write_id) {
+                Some(next) => Decision::Write(Box::new(next.clone()), next),
+                None => Decision::Leave(there.clone()),
             }
+        },
+    )
+    .await?;
+    Ok(seen)
+}
+
+/// The ledgers of all entries that have one.
+async fn ledgers<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    head: &PipelineHead,
+) -> Result<BTreeMap<RunId, Run>, StoreError> {
+    let reads = futures::stream::iter(&head.entries).map(|entry| async move {
+        let key = layout::ledger(&entry.run_id);
+        cas::read::<Run>(edge, &settings.results_bucket, &key).await
+    });
+    let mut reads = std::pin::pin!(reads.buffered(LEDGERS_AT_ONCE));
+    let mut ledgers = BTreeMap::new();
+    while let Some(read) = reads.next().await {
+        if let Some(read) = read? {
+            ledgers.insert(read.document.id.clone(), read.document);
         }
     }
-    let ids: Vec<String> = run_of.keys().cloned().collect();
-    let mut jobs: BTreeMap<RunId, Vec<JobSeen>> = BTreeMap::new();
-    if ids.is_empty() {
-        return Ok(jobs);
-    }
-    for job in edge.describe(&ids).await.map_err(DriveError::from)? {
-        if let Some(run) = run_of.get(&job.id) {
-            jobs.entry(run.clone()).or_default().push(job);
-        }
-    }
-    Ok(jobs)
+    Ok(ledgers)
 }
 
 /// Removes the entries of which nothing is left to do and starts the queued one; gives what was started.
@@ -172,33 +194,28 @@ async fn settle<E: Edge>(
     edge: &E,
     settings: &Settings,
     head: &PipelineHead,
+    ledgers: &BTreeMap<RunId, Run>,
     swept: &mut Swept,
 ) -> Result<Vec<RunId>, PipelineError> {
-    let bucket = &settings.results_bucket;
-    let (mut settled, mut is_final) = (BTreeSet::new(), BTreeSet::new());
-    for entry in &head.entries {
-        let run = cas::read::<Run>(edge, bucket, &layout::ledger(&entry.run_id)).await?;
-        let Some(run) = run.map(|read| read.document) else {
-            continue;
-        };
-        if run.is_settled() {
-            settled.insert(entry.run_id.clone());
-        }
-        if run.is_final() {
-            is_final.insert(entry.run_id.clone());
-        }
-    }
+    let which = |is_it: fn(&Run) -> bool| -> BTreeSet<RunId> {
+        let ledgers = ledgers.values().filter(|run| is_it(run));
+        ledgers.map(|run| run.id.clone()).collect()
+    };
+    let (settled, is_final) = (which(Run::is_settled), which(Run::is_final));
     let was_queued: BTreeSet<_> = head
         .entries
         .iter()
         .filter(|entry| entry.admission == Admission::Queue)
         .map(|entry| entry.run_id.clone())
         .collect();
+    if settled.is_empty() && was_queued.is_empty() {
+        return Ok(Vec::new());
+    }
     let key = layout::pipeline_head(&head.pipeline);
     let started = cas::change(
         edge,
         edge,
-        bucket,
+        &settings.results_bucket,
         &key,
         |head: Option<&PipelineHead>, write_id| {
             let Some(next) = head.and_then(|head| head.settle(&settled, &is_final, write_id))

@@ -1,5 +1,7 @@
 //! Every few minutes, and whenever a job starts or goes back to its queue: finish what a kill left,
-//! notice what no event told of, start ticks that got lost.
+//! notice what no event told of, start ticks that got lost. And the door for people who want a run ended.
+
+mod cancel;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde::Serialize;
@@ -7,6 +9,9 @@ use serde_json::Value;
 use trainspot_edge::drive::{Edge, Swept, sweep};
 use trainspot_edge::function::{Failed, JobAnswer, drive_job_event};
 use trainspot_edge::settings::Settings;
+use trainspot_shared::command::Command;
+
+pub use cancel::{CancelAnswer, Cancelled};
 
 /// `EventBridge`'s own word for a rule that fired by its schedule.
 const SCHEDULED: &str = "aws.events";
@@ -19,6 +24,36 @@ pub enum Answer {
     Swept(Swept),
     /// One job's new state was taken in.
     Job(JobAnswer),
+    /// A person's wish to end a run was taken in.
+    Cancel(CancelAnswer),
+    /// The payload is neither an event nor a command that can be followed; a retry would not help.
+    Refused {
+        /// In one sentence.
+        because: String,
+    },
+}
+
+/// Follows a person's command, or takes an event. `Err` only for what a retry may mend.
+pub async fn answer<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    payload: &Value,
+    by: &str,
+) -> Result<Answer, Failed> {
+    let refused = |because: String| {
+        tracing::warn!(because, "payload refused");
+        Ok(Answer::Refused { because })
+    };
+    match Command::parse(payload) {
+        Some(Ok(Command::Cancel { run_id, because })) => Ok(Answer::Cancel(
+            cancel::cancel(edge, settings, run_id, because, by).await?,
+        )),
+        Some(Err(error)) => refused(error.to_string()),
+        None => match serde_json::from_value::<EventBridgeEvent<Value>>(payload.clone()) {
+            Ok(event) => handle(edge, settings, &event, by).await,
+            Err(error) => refused(format!("this is no event: {error}")),
+        },
+    }
 }
 
 /// Sweeps, or takes a job's new state in. `Err` only for what a retry may mend.

@@ -1,31 +1,33 @@
-//! What a job asks for, in words: for a person who reads that no host of the queue can give it.
+//! What a job asks for, from its detail in either shape.
 
 use serde_json::Value;
 
-/// `4 GPU, 16 vCPU, 61440 MiB of memory`, from a job's detail in either shape.
-pub fn wants(detail: &Value) -> String {
+use crate::host_shape::Wants;
+
+/// The requirements of a job with `container` or with `ecsProperties`.
+pub fn wants(detail: &Value) -> Wants {
     let plain = detail.pointer("/container/resourceRequirements");
     let task = "/ecsProperties/taskProperties/0/containers/0/resourceRequirements";
     let requirements = plain
         .or_else(|| detail.pointer(task))
         .and_then(Value::as_array);
-    let words: Vec<String> = requirements
-        .into_iter()
-        .flatten()
-        .filter_map(|need| {
-            let value = need.get("value")?.as_str()?;
-            Some(match need.get("type")?.as_str()? {
-                "VCPU" => format!("{value} vCPU"),
-                "MEMORY" => format!("{value} MiB of memory"),
-                other => format!("{value} {other}"),
-            })
-        })
-        .collect();
-    if words.is_empty() {
-        "what its definition says".to_owned()
-    } else {
-        words.join(", ")
+    let mut wants = Wants::default();
+    for need in requirements.into_iter().flatten() {
+        // Texts in every capture; a number would be as good.
+        let value = need.get("value").and_then(|value| {
+            let text = value.as_str().map(str::to_owned);
+            text.unwrap_or_else(|| value.to_string())
+                .parse::<u32>()
+                .ok()
+        });
+        match need.get("type").and_then(Value::as_str) {
+            Some("GPU") => wants.gpus = value,
+            Some("VCPU") => wants.vcpus = value,
+            Some("MEMORY") => wants.memory_mib = value,
+            _ => {}
+        }
     }
+    wants
 }
 
 #[cfg(test)]
@@ -42,8 +44,11 @@ mod tests {
         let task = json!({"ecsProperties": {"taskProperties": [
             {"containers": [{"resourceRequirements": needs}]}]}});
 
-        assert_eq!(wants(&plain), "4 GPU, 16 vCPU, 61440 MiB of memory");
+        assert_eq!(
+            wants(&plain).to_string(),
+            "4 GPU, 16 vCPU, 61440 MiB of memory"
+        );
         assert_eq!(wants(&task), wants(&plain));
-        assert_eq!(wants(&json!({})), "what its definition says");
+        assert_eq!(wants(&json!({})).to_string(), "what its definition says");
     }
 }

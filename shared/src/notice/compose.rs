@@ -24,7 +24,7 @@ const EVIDENCE_MAX: usize = 1000;
 /// The notice of `kind` about `run`, as the ledger stands. Same ledger, same notice.
 pub fn compose(run: &Run, kind: NoticeKind) -> Notice {
     let id = id(run, kind);
-    let class = what_happened::verdict(run, kind).map_or("none", |(class, _)| class.as_str());
+    let class = what_happened::class(run, kind);
     Notice {
         subject: subject(&what_happened::subject(run, kind)),
         text: text(run, kind, &id),
@@ -39,8 +39,20 @@ pub fn compose(run: &Run, kind: NoticeKind) -> Notice {
     }
 }
 
-/// Run and kind; for a move its submission too, so that a second move is a second notice.
+/// Run and kind; for a move its submission too, so that a second move is a second notice; for a risk
+/// the attempt that it is about.
 fn id(run: &Run, kind: NoticeKind) -> String {
+    if let (NoticeKind::AtRisk, Some(risk)) = (kind, run.risks.last()) {
+        return format!(
+            "{}/{}-{}-{}-{}-{}",
+            run.id,
+            kind.as_str(),
+            risk.kind.as_str(),
+            risk.stage,
+            risk.submission,
+            risk.attempt
+        );
+    }
     let moved = match kind {
         NoticeKind::Moved => what_happened::newest_move(run),
         _ => None,
@@ -60,7 +72,9 @@ fn id(run: &Run, kind: NoticeKind) -> String {
 const fn severity(kind: NoticeKind) -> Severity {
     match kind {
         NoticeKind::Failed => Severity::Error,
-        NoticeKind::Moved | NoticeKind::Late | NoticeKind::Cancelled => Severity::Warning,
+        NoticeKind::Moved | NoticeKind::Late | NoticeKind::Cancelled | NoticeKind::AtRisk => {
+            Severity::Warning
+        }
         NoticeKind::Succeeded | NoticeKind::KeptChampion | NoticeKind::Skipped => Severity::Info,
     }
 }
@@ -200,7 +214,7 @@ fn machine(run: &Run, kind: NoticeKind, id: &str) -> Value {
         "run_id": run.id,
         "pipeline": run.id.pipeline(),
         "kind": kind,
-        "class": verdict.as_ref().map_or("none", |(class, _)| class.as_str()),
+        "class": what_happened::class(run, kind),
         "phase": run.phase,
         "end": run.end.as_ref().map(End::as_str),
         "stage": what_happened::stage(run, kind),

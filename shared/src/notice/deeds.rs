@@ -8,7 +8,7 @@ use crate::failure;
 use crate::identity::Stage;
 use crate::layout;
 use crate::pipeline::{NoticeKind, Promote};
-use crate::run::{End, Run, SubmissionRecord};
+use crate::run::{End, RiskKind, Run, SubmissionRecord};
 
 /// Every submission, a sentence each, in the order of the stages.
 pub(super) fn submissions(run: &Run) -> Vec<String> {
@@ -112,7 +112,29 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
             format!("To see what it waits for: `trainspot show {id}`"),
         ],
         NoticeKind::Cancelled => vec![format!("If it was a mistake: `trainspot retry {id}`")],
+        NoticeKind::AtRisk => at_risk(run),
     }
+}
+
+fn at_risk(run: &Run) -> Vec<String> {
+    let id = &run.id;
+    let advice = match run.risks.last().map(|risk| risk.kind) {
+        Some(RiskKind::Stuck) => {
+            "Nothing must be done: it begins as soon as there is a host. More instance types, or more zones, make that sooner."
+        }
+        Some(RiskKind::CheckpointOverdue) => {
+            "Look at its log: a program that still works should checkpoint; one that hangs is ended by its time-out."
+        }
+        Some(RiskKind::Silent) => {
+            "Look at its host and its log. If it does not come back, its time-out ends it, and it goes on from its newest checkpoint."
+        }
+        None => "Look at the run.",
+    };
+    vec![
+        advice.to_owned(),
+        format!("To see where it stands: `trainspot show {id}`"),
+        format!("To give it up: `trainspot cancel {id}`"),
+    ]
 }
 
 fn succeeded(run: &Run) -> String {
@@ -203,7 +225,7 @@ mod tests {
     use crate::notice::ledgers;
 
     /// The commands of the cli that take a run or a pipeline.
-    const COMMANDS: [&str; 3] = ["show", "start", "retry"];
+    const COMMANDS: [&str; 4] = ["show", "start", "retry", "cancel"];
 
     #[test]
     fn only_commands_that_exist_are_named() {

@@ -100,6 +100,7 @@ impl Story {
             asked_at: self.now,
             job_id: Some(id),
             not_submitted: None,
+            blocked: None,
             jobs: vec![job],
             verdict: None,
             is_decided: false,

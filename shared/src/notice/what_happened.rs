@@ -5,7 +5,7 @@ use super::spell::{duration, minute, minute_there_too, seconds_between};
 use crate::failure::{self, Class, Verdict};
 use crate::identity::{Market, Stage};
 use crate::pipeline::NoticeKind;
-use crate::run::{End, Phase, Run, SubmissionRecord};
+use crate::run::{End, Phase, Risk, RiskKind, Run, SubmissionRecord};
 
 /// The submission that went to another market, and the one before it that did not get through.
 pub(super) struct Move<'a> {
@@ -39,6 +39,14 @@ pub(super) fn newest_move(run: &Run) -> Option<Move<'_>> {
     })
 }
 
+/// The word that people filter by: the class of a failure, the kind of a risk.
+pub(super) fn class(run: &Run, kind: NoticeKind) -> &'static str {
+    match (kind, run.risks.last()) {
+        (NoticeKind::AtRisk, Some(risk)) => risk.kind.as_str(),
+        _ => verdict(run, kind).map_or("none", |(class, _)| class.as_str()),
+    }
+}
+
 /// The class that a notice of `kind` is about, and what it rests on.
 pub(super) fn verdict(run: &Run, kind: NoticeKind) -> Option<(Class, String)> {
     match (kind, &run.end) {
@@ -60,6 +68,7 @@ pub(super) fn verdict(run: &Run, kind: NoticeKind) -> Option<(Class, String)> {
 pub(super) fn stage(run: &Run, kind: NoticeKind) -> Option<Stage> {
     match (kind, &run.end) {
         (NoticeKind::Moved, _) => newest_move(run).map(|moved| moved.stage),
+        (NoticeKind::AtRisk, _) => run.risks.last().map(|risk| risk.stage),
         (_, Some(End::Failed { stage, .. })) => *stage,
         _ => run.current_stage(),
     }
@@ -79,6 +88,7 @@ pub(super) fn subject(run: &Run, kind: NoticeKind) -> String {
         NoticeKind::Skipped => "skipped".to_owned(),
         NoticeKind::Late => format!("is late{stage}"),
         NoticeKind::Cancelled => "was cancelled".to_owned(),
+        NoticeKind::AtRisk => format!("is at risk{stage}: {}", spaced(self::class(run, kind))),
     };
     format!(
         "[trainspot] {} {what} ({})",
@@ -117,6 +127,10 @@ pub(super) fn headline(run: &Run, kind: NoticeKind) -> String {
             at_work(run)
         ),
         NoticeKind::Cancelled => format!("{of} was cancelled{took}."),
+        NoticeKind::AtRisk => match run.risks.last() {
+            Some(risk) => format!("{of} is at risk: {}.", risk.sentence()),
+            None => format!("{of} is at risk."),
+        },
     }
 }
 
@@ -157,6 +171,9 @@ pub(super) fn reasons(run: &Run, kind: NoticeKind) -> Vec<String> {
             format!("Class `{class}`, evidence: {evidence}"),
         ];
     }
+    if let (NoticeKind::AtRisk, Some(risk)) = (kind, run.risks.last()) {
+        return at_risk(risk);
+    }
     let because = match &run.end {
         Some(
             End::KeptChampion { because } | End::Skipped { because } | End::Cancelled { because },
@@ -175,6 +192,28 @@ pub(super) fn reasons(run: &Run, kind: NoticeKind) -> Vec<String> {
         },
     };
     vec![because]
+}
+
+/// What a risk rests on.
+fn at_risk(risk: &Risk) -> Vec<String> {
+    let mut told = vec![match risk.kind {
+        RiskKind::Stuck => format!(
+            "It has been RUNNABLE since {}, which is longer than the `max_queue_wait` of its stage.",
+            minute(risk.since)
+        ),
+        RiskKind::CheckpointOverdue => format!(
+            "Its last checkpoint, or its start, is of {}, which is longer ago than the `max_checkpoint_age` of its stage.",
+            minute(risk.since)
+        ),
+        RiskKind::Silent => format!(
+            "Its last heartbeat is of {}, and Batch still says RUNNING: the host may be gone, or cut off from the store.",
+            minute(risk.since)
+        ),
+    }];
+    if let Some(said) = &risk.said {
+        told.push(format!("The queue says: {}", mask(said)));
+    }
+    told
 }
 
 /// `on-demand` as people write it.

@@ -36,32 +36,38 @@ const TOP: [&str; 13] = [
     "budget",
     "notify",
 ];
-const STAGE: [&str; 7] = [
+const STAGE: [&str; 9] = [
     "program",
     "gpus",
     "vcpus",
     "memory_gib",
     "max_memory_gib",
     "timeout",
+    "max_queue_wait",
+    "max_checkpoint_age",
     "params",
 ];
-const EVALUATE: [&str; 8] = [
+const EVALUATE: [&str; 10] = [
     "program",
     "gpus",
     "vcpus",
     "memory_gib",
     "max_memory_gib",
     "timeout",
+    "max_queue_wait",
+    "max_checkpoint_age",
     "params",
     "gate",
 ];
-const RECOMMEND: [&str; 8] = [
+const RECOMMEND: [&str; 10] = [
     "program",
     "gpus",
     "vcpus",
     "memory_gib",
     "max_memory_gib",
     "timeout",
+    "max_queue_wait",
+    "max_checkpoint_age",
     "params",
     "shards",
 ];

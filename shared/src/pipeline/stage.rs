@@ -18,6 +18,10 @@ const MAX_MEMORY_FACTOR: u32 = 4;
 const DEFAULT_TIMEOUT_S: u32 = 6 * 60 * 60;
 /// Batch refuses a shorter one.
 const MIN_TIMEOUT_S: u64 = 60;
+/// Supervision comes by every five minutes; a shorter limit would be told at once or never in time.
+const MIN_LIMIT_S: u64 = 300;
+const DEFAULT_MAX_QUEUE_WAIT_S: u32 = 2 * 60 * 60;
+const DEFAULT_MAX_CHECKPOINT_AGE_S: u32 = 60 * 60;
 pub(super) const DEFAULT_GATHER: [&str; 4] = ["python", "-m", "trainer", "gather"];
 
 /// Reads the fields that every stage has.
@@ -42,13 +46,20 @@ pub(super) fn stage(
     let max_memory_gib = section
         .whole("max_memory_gib", memory_gib..=MAX_MEMORY_GIB)?
         .unwrap_or_else(|| default_cap(memory_gib));
-    let timeout_s = match seconds(section, "timeout", MIN_TIMEOUT_S)? {
-        None => DEFAULT_TIMEOUT_S,
-        // Batch takes seconds as a 32-bit integer.
+    // Batch takes seconds as a 32-bit integer.
+    let limit = |field, at_least, default| match seconds(section, field, at_least)? {
+        None => Ok(default),
         Some(seconds) => i32::try_from(seconds)
             .map(i32::cast_unsigned)
-            .map_err(|_| section.must("timeout", "less than 24,855 days"))?,
+            .map_err(|_| section.must(field, "less than 24,855 days")),
     };
+    let timeout_s = limit("timeout", MIN_TIMEOUT_S, DEFAULT_TIMEOUT_S)?;
+    let max_queue_wait_s = limit("max_queue_wait", MIN_LIMIT_S, DEFAULT_MAX_QUEUE_WAIT_S)?;
+    let max_checkpoint_age_s = limit(
+        "max_checkpoint_age",
+        MIN_LIMIT_S,
+        DEFAULT_MAX_CHECKPOINT_AGE_S,
+    )?;
     Ok(StageSpec {
         program: program.into_iter().map(str::to_owned).collect(),
         gpus: section.whole("gpus", 0..=MAX_GPUS)?.unwrap_or(0),
@@ -58,6 +69,8 @@ pub(super) fn stage(
         memory_gib,
         max_memory_gib,
         timeout_s,
+        max_queue_wait_s,
+        max_checkpoint_age_s,
         params: section.free("params")?,
     })
 }
@@ -71,6 +84,8 @@ pub(super) fn default_gather() -> StageSpec {
         memory_gib: DEFAULT_MEMORY_GIB,
         max_memory_gib: default_cap(DEFAULT_MEMORY_GIB),
         timeout_s: DEFAULT_TIMEOUT_S,
+        max_queue_wait_s: DEFAULT_MAX_QUEUE_WAIT_S,
+        max_checkpoint_age_s: DEFAULT_MAX_CHECKPOINT_AGE_S,
         params: BTreeMap::new(),
     }
 }

@@ -323,7 +323,7 @@ fn a_spec_survives_the_document() {
 #[test_case(
     "",
     "[notify]\non = [\"fail\"]",
-    "line 6: `on` in [notify] must be one of failed, succeeded, kept_champion, moved, skipped, late, cancelled, received: [\"fail\"]; did you mean `failed`?"
+    "line 6: `on` in [notify] must be one of failed, succeeded, kept_champion, moved, skipped, late, cancelled, at_risk, received: [\"fail\"]; did you mean `failed`?"
 )]
 #[test_case("", "[trian]", "line 5: unknown field `trian`; did you mean `train`?")]
 fn a_mistake_names_line_field_and_value(top: &str, rest: &str, message: &str) {

@@ -114,6 +114,11 @@ pub enum Outcome {
     HadOutput(Box<StageHead>),
     /// Batch was told.
     Terminated,
+    /// Batch would not hear of it, however often it was told. Its job ends by its time-out.
+    NotTerminated {
+        /// Its words.
+        why: String,
+    },
     /// The stage has its output.
     Published(Published),
     /// The stage's head would not have it.

@@ -17,7 +17,7 @@ impl Run {
         if self.is_final() {
             return Vec::new();
         }
-        self.note(now, super::apply::describe(&end));
+        self.note(now, super::closing::describe(&end));
         self.phase = Phase::Final;
         self.end = Some(end);
         self.ended_at = Some(now);

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, PinnedDataset};
+use super::{Outcome, PinnedDataset, ProgressSeen};
 use crate::attempt::AttemptRecord;
 use crate::batch_event::JobSeen;
 use crate::champion::Champion;
 use crate::failure::Verdict;
+use crate::host_shape::Wants;
 use crate::metrics::Metrics;
 use crate::pipeline_head::Admission;
 use crate::stage_head::StageHead;
@@ -42,13 +43,15 @@ pub struct StageEnd {
     pub stage: crate::identity::Stage,
     /// Its head; none if no grant was ever written.
     pub head: Option<StageHead>,
+    /// Of a failed attempt whose end Batch's own words do not explain: what its agent left.
+    pub record: Option<AttemptRecord>,
     /// In a fan-out that failed: the shards without output.
     pub missing_shards: Option<Vec<u32>>,
     /// In a fan-out that failed: why the first of them did.
     pub child_verdict: Option<Verdict>,
     /// The evaluate stage's metrics, or why they could not be read.
     pub metrics: Option<Result<Metrics, String>>,
-    /// The champion, looked up with them.
+    /// The champion, looked up when the training is done: evaluate scores it on the same split.
     pub champion: Option<ChampionSeen>,
     /// The gather stage says that everything was verified.
     pub is_verified: Option<bool>,
@@ -82,9 +85,11 @@ pub enum Observation {
         job_id: String,
         /// The whole status reason.
         reason: String,
-        /// What the job asks for, in words.
-        wants: String,
+        /// What the job asks for.
+        wants: Wants,
     },
+    /// How the current job is getting on.
+    Progress(ProgressSeen),
     /// A person wants it ended.
     Cancel {
         /// The reason they gave.

@@ -19,6 +19,10 @@ pub struct Platform {
     pub image: String,
     /// Where the job documents are.
     pub results_bucket: String,
+    /// Instance types of the GPU queues; empty where the template does not tell.
+    pub gpu_instance_types: Vec<String>,
+    /// Instance types of the post-processing queue.
+    pub cpu_instance_types: Vec<String>,
 }
 
 impl Platform {
@@ -29,6 +33,14 @@ impl Platform {
             (Stage::Train, Market::Spot) => &self.spot_queue,
             (Stage::Train, Market::OnDemand) => &self.on_demand_queue,
             _ => &self.post_processing_queue,
+        }
+    }
+
+    /// The instance types that a stage may get.
+    pub fn instance_types(&self, stage: Stage) -> &[String] {
+        match stage {
+            Stage::Train => &self.gpu_instance_types,
+            _ => &self.cpu_instance_types,
         }
     }
 

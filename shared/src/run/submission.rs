@@ -23,6 +23,15 @@ pub struct StageRecord {
     pub shards: Option<u32>,
 }
 
+/// What the queue said of a job at its head that it could not place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedSeen {
+    /// Batch's whole reason.
+    pub reason: String,
+    /// When it was told first.
+    pub since: Timestamp,
+}
+
 /// One Batch job that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubmissionRecord {
@@ -45,6 +54,9 @@ pub struct SubmissionRecord {
     /// Batch refused it, or it was withdrawn: no job of it will work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_submitted: Option<String>,
+    /// The queue had no host for it, for want of capacity: what the policy goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedSeen>,
     /// Every job seen under its name; more than one when an answer was lost.
     #[serde(default)]
     pub jobs: Vec<JobSeen>,
@@ -133,6 +145,7 @@ mod tests {
             asked_at: Timestamp::UNIX_EPOCH,
             job_id: None,
             not_submitted: None,
+            blocked: None,
             jobs: Vec::new(),
             verdict: None,
             is_decided: false,

@@ -8,6 +8,7 @@ use super::*;
 use crate::batch_event::{AttemptSeen, JobSeen, JobStatus};
 use crate::champion::Champion;
 use crate::gate::GateResult;
+use crate::host_shape::Wants;
 use crate::identity::JobName;
 use crate::job::Pinned;
 use crate::metrics::Metrics;
@@ -39,6 +40,8 @@ fn platform() -> Platform {
         post_processing_definition: "post:1".to_owned(),
         image: "image@sha256:00".to_owned(),
         results_bucket: "results".to_owned(),
+        gpu_instance_types: vec!["g4dn.xlarge".to_owned(), "g5.xlarge".to_owned()],
+        cpu_instance_types: vec!["m6i.large".to_owned()],
     }
 }
 
@@ -194,6 +197,7 @@ fn stage_end(stage: Stage, n: u32, output: Option<Published>) -> StageEnd {
         stage,
         head: Some(head),
         missing_shards: None,
+        record: None,
         child_verdict: None,
         metrics: None,
         champion: None,
@@ -381,12 +385,172 @@ fn a_blocked_queue_that_can_never_run_the_job_ends_it_at_once() {
     let told = story.see(&Observation::QueueBlocked {
         job_id: "job-train-1".to_owned(),
         reason: reason.to_owned(),
-        wants: "4 GPUs".to_owned(),
+        wants: Wants {
+            gpus: Some(4),
+            ..Wants::default()
+        },
     });
     let then = story.carry(Outcome::Closed);
 
     assert_eq!(told, ["close train"]);
     assert_eq!(then, ["terminate job-train-1"]);
+    let Some(End::Failed {
+        class, evidence, ..
+    }) = &story.run.end
+    else {
+        panic!("it failed");
+    };
+    assert_eq!(*class, Class::Misconfigured);
+    assert!(
+        evidence.ends_with(
+            "The job cannot run: it wants 4 GPU, and the largest, g4dn.xlarge, has 1 to give."
+        ),
+        "{evidence}"
+    );
+}
+
+#[test]
+fn a_queue_without_capacity_is_recorded_once_and_ends_nothing() {
+    let mut story = to_training();
+    story.carry(Outcome::Submitted {
+        job_id: "job-train-1".to_owned(),
+    });
+    let blocked = Observation::QueueBlocked {
+        job_id: "job-train-1".to_owned(),
+        reason: "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [g5.xlarge]".to_owned(),
+        wants: Wants::default(),
+    };
+
+    let told = story.see(&blocked);
+    let once = story.run.clone();
+    story.see(&blocked);
+
+    assert_eq!(told, Vec::<String>::new());
+    assert_eq!(story.run, once);
+    let current = story.run.stages[&Stage::Train]
+        .current()
+        .expect("submitted");
+    assert!(
+        current
+            .blocked
+            .as_ref()
+            .is_some_and(|b| b.reason.starts_with("CAPACITY"))
+    );
+    assert_eq!(story.run.phase, Phase::Training);
+}
+
+/// The train job in this state since `since_s` after the start, as Batch would tell it.
+fn train_job(story: &Story, status: JobStatus, since_s: i64) -> Observation {
+    let Observation::Job(mut job) = story.job(Stage::Train, 1, status, None) else {
+        panic!("a job");
+    };
+    let since = (start() + SignedDuration::from_secs(since_s)).as_millisecond();
+    job.created_at_ms = Some(since);
+    job.started_at_ms = (status == JobStatus::Running).then_some(since);
+    Observation::Job(job)
+}
+
+fn at_training() -> Story {
+    let mut story = to_training();
+    story.carry(Outcome::Submitted {
+        job_id: "job-train-1".to_owned(),
+    });
+    story
+}
+
+impl Story {
+    fn see_at(&mut self, seconds: i64, observation: &Observation) -> Vec<String> {
+        let now = start() + SignedDuration::from_secs(seconds);
+        let actions = self
+            .run
+            .apply(observation, &platform(), now)
+            .expect("a valid spec");
+        let told = actions.iter().map(|a| a.id(&self.run.id)).collect();
+        self.run.hold(actions);
+        told
+    }
+
+    fn sweep_at(&mut self, seconds: i64) -> Vec<String> {
+        let at = start() + SignedDuration::from_secs(seconds);
+        self.see_at(seconds, &Observation::Swept { at })
+    }
+}
+
+const HOUR_S: i64 = 3600;
+
+#[test]
+fn a_job_that_waits_longer_than_the_spec_allows_is_told_of_once() {
+    let mut story = at_training();
+    let waits = train_job(&story, JobStatus::Runnable, 0);
+    story.see_at(0, &waits);
+
+    let early = story.sweep_at(2 * HOUR_S);
+    let late = story.sweep_at(2 * HOUR_S + 60);
+    let again = story.sweep_at(3 * HOUR_S);
+
+    assert_eq!(early, Vec::<String>::new());
+    assert_eq!(
+        late,
+        ["notify recommender-20261123T0200Z/at_risk-stuck-train-1-1"]
+    );
+    assert_eq!(again, Vec::<String>::new());
+    assert_eq!(story.run.phase, Phase::Training);
+}
+
+#[test]
+fn checkpoints_and_heartbeats_that_stop_are_told_of_once_each() {
+    let mut story = at_training();
+    let works = train_job(&story, JobStatus::Running, 0);
+    story.see_at(0, &works);
+    let watch = story.run.watch().expect("it runs");
+    let seen = |checkpoint_s: Option<i64>, heartbeat_s: i64| {
+        let at = |s| start() + SignedDuration::from_secs(s);
+        Observation::Progress(ProgressSeen {
+            watch,
+            checkpoint_at: checkpoint_s.map(at),
+            heartbeat_at: Some(at(heartbeat_s)),
+            has_output: false,
+        })
+    };
+
+    let well = story.see_at(3 * HOUR_S, &seen(Some(2 * HOUR_S + 60), 3 * HOUR_S - 60));
+    let overdue = story.see_at(4 * HOUR_S, &seen(Some(2 * HOUR_S), 4 * HOUR_S));
+    let silent = story.see_at(4 * HOUR_S + 960, &seen(Some(2 * HOUR_S), 4 * HOUR_S));
+
+    assert_eq!(well, Vec::<String>::new());
+    assert_eq!(
+        overdue,
+        ["notify recommender-20261123T0200Z/at_risk-checkpoint_overdue-train-1-1"]
+    );
+    assert_eq!(
+        silent,
+        ["notify recommender-20261123T0200Z/at_risk-silent-train-1-1"]
+    );
+    assert!(story.run.history.iter().any(|line| line.what
+        == "warned: train 1, attempt 1 has published no checkpoint for 2 h: a reclaim now would lose that much work"));
+}
+
+#[test]
+fn an_end_is_named_by_what_the_agent_left() {
+    let mut story = at_training();
+    let killed = AttemptSeen {
+        exit_code: Some(137),
+        ..AttemptSeen::default()
+    };
+    story.see(&story.job(Stage::Train, 1, JobStatus::Failed, Some(killed)));
+    let told_of = crate::notice::ledgers::failed_by_a_bug();
+    let mut record = told_of.records()[0].clone();
+    record.out_of_memory = true;
+    let mut end = stage_end(Stage::Train, 1, None);
+    end.record = Some(record);
+
+    let told = story.see(&Observation::StageEnded(Box::new(end)));
+
+    assert_eq!(told, ["submit recommender-20261123T0200Z--train-2"]);
+    let stage = &story.run.stages[&Stage::Train];
+    assert_eq!(stage.submissions[1].memory_mib, 8192);
+    let verdict = stage.submissions[0].verdict.as_ref().expect("decided");
+    assert_eq!(verdict.class, Class::OutOfMemory);
 }
 
 #[test]
@@ -521,4 +685,27 @@ proptest! {
             prop_assert_eq!(&serde_json::from_str::<Run>(&text).expect("and back"), run);
         }
     }
+}
+
+#[test]
+fn a_cancel_that_finds_the_stage_done_ends_the_run_all_the_same() {
+    let mut story = at_training();
+    story.see(&Observation::Cancel {
+        because: "no longer wanted".to_owned(),
+    });
+    let done = stage_end(Stage::Train, 1, Some(output(Stage::Train)));
+    let head = done.head.clone().expect("a head");
+
+    story.carry(Outcome::HadOutput(Box::new(head)));
+    let succeeded = story.job(Stage::Train, 1, JobStatus::Succeeded, Some(exit(0)));
+    story.see(&succeeded);
+    let told = story.see(&Observation::StageEnded(Box::new(done)));
+
+    assert_eq!(told, Vec::<String>::new());
+    assert_eq!(
+        story.run.end,
+        Some(End::Cancelled {
+            because: "no longer wanted".to_owned()
+        })
+    );
 }

@@ -4,11 +4,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use trainspot_edge::aws::{InvokeError, Invoker};
 use trainspot_shared::identity::RunId;
 use trainspot_shared::run::{End, Run};
 
-use crate::problem::{Exit, Problem, root};
+use crate::function::Function;
+use crate::problem::{Exit, Problem};
 use crate::results::Results;
 use crate::runs::state;
 use crate::{ledgers, output};
@@ -57,19 +57,14 @@ pub(crate) async fn ask(
     results: Option<&Results>,
 ) -> anyhow::Result<()> {
     let payload = json!({ "pipeline": run_id.pipeline(), "run_id": run_id, "force": force });
-    let said = Invoker::from_environment()
-        .await
-        .invoke(&asking.function, &payload)
-        .await
-        .map_err(|error| no_answer(error, run_id))?;
-    let answer: Answer = serde_json::from_value(said.clone()).map_err(|_| {
-        let function = &asking.function;
-        Problem::new(
-            Exit::Configuration,
-            format!("`{function}` does not answer as submit-training does: {said}"),
-        )
-        .hint(format!("check --function or {FUNCTION_VARIABLE}"))
-    })?;
+    let function = Function {
+        name: &asking.function,
+        stands_for: "submit-training",
+        variable: FUNCTION_VARIABLE,
+        output: "SubmitTrainingFunctionName",
+    };
+    let after = format!("look with `trainspot show {run_id}` before asking again");
+    let answer: Answer = function.ask(&payload, &after).await?;
     if asking.json {
         output::print_json(&answer)?;
     }
@@ -107,34 +102,6 @@ fn refused(answer: &Answer) -> Problem {
     Problem::new(Exit::Configuration, format!("refused: {why}"))
 }
 
-fn no_answer(error: InvokeError, run_id: &RunId) -> Problem {
-    let sentence = error.to_string();
-    match error {
-        InvokeError::Unreachable { function, may_have_run, source } => {
-            let problem = Problem::new(
-                Exit::Unreachable,
-                format!("no answer from function `{function}`: {}", root(source.as_ref())),
-            );
-            problem.hint(if may_have_run {
-                format!("it may have started all the same: look with `trainspot show {run_id}` before asking again")
-            } else {
-                "check AWS_ENDPOINT_URL, region and credentials; `trainspot local serve` keeps a local cloud running".to_owned()
-            })
-        }
-        InvokeError::Unknown { .. } => Problem::new(Exit::Configuration, sentence).hint(format!(
-            "give --function or {FUNCTION_VARIABLE}: the stack's output SubmitTrainingFunctionName"
-        )),
-        InvokeError::Denied { .. } => Problem::new(Exit::Denied, sentence)
-            .hint("check whose credentials these are; they need lambda:InvokeFunction"),
-        InvokeError::NotInvoked { .. } => {
-            Problem::new(Exit::Unreachable, sentence).hint("nothing was started; try again in a minute")
-        }
-        InvokeError::Failed { .. } => Problem::new(Exit::EndedBadly, sentence).hint(format!(
-            "it may have started all the same: look with `trainspot show {run_id}` before asking again"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,20 +121,5 @@ mod tests {
         assert!(told(Outcome::AlreadyThere).contains(": already there;"));
         // Its twin made it: for whoever asked that is the same.
         assert_eq!(told(Outcome::LostTheCreate), told(Outcome::Created));
-    }
-
-    #[test]
-    fn a_call_that_was_on_its_way_is_not_asked_again_blindly() {
-        let unreachable = |may_have_run| {
-            let error = InvokeError::Unreachable {
-                function: "submit".to_owned(),
-                may_have_run,
-                source: "timed out".into(),
-            };
-            no_answer(error, &id()).hint.expect("there is a next step")
-        };
-
-        assert!(unreachable(true).contains("trainspot show recommender-20261123T0200Z-r2"));
-        assert!(!unreachable(false).contains("trainspot show"));
     }
 }

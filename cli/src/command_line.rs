@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ask::Asking;
+use crate::cancel::CancelArguments;
 use crate::demo::DemoArguments;
 use crate::local::cloud::Parts;
 use crate::local::run::RunArguments;
+use crate::redrive::RedriveArguments;
 use crate::results::BUCKET_VARIABLE;
 
 const EXAMPLES: &str = "\
@@ -18,10 +20,13 @@ Examples:
   trainspot show recommender-20261123T0200Z
   trainspot start recommender --force                 a run now, also if nothing changed
   trainspot retry recommender-20261123T0200Z          a finished run once more
+  trainspot cancel recommender-20261123T0200Z         end a run that is live
+  trainspot pause recommender                         skip its ticks until `resume`
+  trainspot redrive --dry-run                         events that were given up
   trainspot local run pipelines/recommender.toml --data data/ml-100k
   trainspot local serve                               a cloud for `aws` and for the commands above
 
-Exit codes: 0 ok, 1 what was asked about ended badly, 2 usage, 64 configuration or spec, 65 data,
+Exit codes: 0 ok, 1 what was asked about ended badly or is over, 2 usage, 64 configuration or spec, 65 data,
 69 store or function unreachable, 75 folder in use, 77 denied.";
 
 const SERVE_EXAMPLES: &str = "\
@@ -44,6 +49,16 @@ Examples:
 const RETRY_EXAMPLES: &str = "\
 Examples:
   trainspot retry recommender-20261123T0200Z";
+
+const CANCEL_EXAMPLES: &str = "\
+Examples:
+  trainspot cancel recommender-20261123T0200Z
+  trainspot cancel recommender-20261123T0200Z --because 'the export was cut off'";
+
+const REDRIVE_EXAMPLES: &str = "\
+Examples:
+  trainspot redrive --dry-run
+  trainspot redrive --json | jq '.[] | select(.went | not)'";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -120,6 +135,31 @@ pub(crate) enum Command {
         #[command(flatten)]
         bucket: Bucket,
     },
+    /// End a live run: its stage is closed, its jobs are ended, and people are told
+    #[command(after_help = CANCEL_EXAMPLES)]
+    Cancel {
+        #[command(flatten)]
+        arguments: CancelArguments,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Skip a pipeline's ticks from now on; live runs go on, and `start` still works
+    Pause {
+        /// Which pipeline
+        pipeline: String,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Let a pipeline's ticks count again from now on; those of the pause are not made up
+    Resume {
+        /// Which pipeline
+        pipeline: String,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Send events that were given up (dead letters) to their functions again
+    #[command(after_help = REDRIVE_EXAMPLES)]
+    Redrive(RedriveArguments),
     /// Work with a cloud on this machine
     #[command(subcommand)]
     Local(LocalCommand),

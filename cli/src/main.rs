@@ -1,16 +1,20 @@
 //! The `trainspot` command: wires arguments to commands, and prints what went wrong, once.
 
 mod ask;
+mod cancel;
 mod check;
 mod command_line;
 mod demo;
+mod function;
 mod ledgers;
 mod local;
 mod near;
 mod output;
 mod parquet_footer;
+mod pause;
 mod problem;
 mod push;
+mod redrive;
 mod results;
 mod retry;
 mod runs;
@@ -25,6 +29,7 @@ use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::command_line::{Command, CommandLine, LocalCommand};
+use crate::pause::Turn;
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -72,6 +77,16 @@ fn work(command: Command) -> anyhow::Result<()> {
                 asking,
                 bucket,
             } => retry::retry(&run, &asking, bucket.bucket).await,
+            Command::Cancel { arguments, bucket } => {
+                cancel::cancel(&arguments, bucket.bucket).await
+            }
+            Command::Redrive(arguments) => redrive::redrive(&arguments).await,
+            Command::Pause { pipeline, bucket } => {
+                pause::turn(&pipeline, Turn::Pause, bucket.bucket).await
+            }
+            Command::Resume { pipeline, bucket } => {
+                pause::turn(&pipeline, Turn::Resume, bucket.bucket).await
+            }
             Command::Local(LocalCommand::Serve { folder, parts, .. }) => {
                 local::serve::serve(&parts, &folder, port).await
             }

@@ -29,7 +29,7 @@ pub(crate) enum Exit {
 }
 
 /// An error for a person.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub(crate) struct Problem {
     /// What the process exits with.

@@ -1,9 +1,12 @@
 //! `trainspot runs`: the runs of one pipeline or of all, newest first.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use trainspot_shared::identity::RunId;
 use trainspot_shared::run::{End, Run};
 
+use crate::pause::{paused_at, paused_line};
 use crate::results::Results;
 use crate::{ledgers, output};
 
@@ -18,6 +21,8 @@ struct Row {
     saved_usd: f64,
     deadline: Option<jiff::Timestamp>,
     is_late: bool,
+    /// Of the pipeline, not of the run.
+    paused_at: Option<jiff::Timestamp>,
 }
 
 /// The command.
@@ -36,21 +41,33 @@ pub(crate) async fn runs(
     let mut ids = ledgers::run_ids(store, bucket, &pipelines).await?;
     let n_more = ids.len().saturating_sub(limit);
     ids.truncate(limit);
+    let mut paused = BTreeMap::new();
+    for name in &pipelines {
+        if let Some(since) = paused_at(store, bucket, name).await? {
+            paused.insert(name.clone(), since);
+        }
+    }
     let rows: Vec<Row> = ledgers::ledgers(store, bucket, &ids)
         .await?
         .iter()
-        .map(row)
+        .map(|run| row(run, paused.get(run.id.pipeline()).copied()))
         .collect();
     if as_json {
         return output::print_json(&rows);
     }
-    if rows.is_empty() {
-        return output::print("no runs yet");
+    let mut text = if rows.is_empty() {
+        "no runs yet".to_owned()
+    } else {
+        render(&rows, n_more)
+    };
+    for (name, since) in &paused {
+        text.push('\n');
+        text.push_str(&paused_line(name, *since));
     }
-    output::print(&render(&rows, n_more))
+    output::print(&text)
 }
 
-fn row(run: &Run) -> Row {
+fn row(run: &Run, paused_at: Option<jiff::Timestamp>) -> Row {
     let totals = run.totals();
     let until = run.ended_at.unwrap_or_else(jiff::Timestamp::now);
     Row {
@@ -65,6 +82,7 @@ fn row(run: &Run) -> Row {
         saved_usd: totals.saved().dollars(),
         deadline: run.deadline,
         is_late: run.is_late || run.deadline.is_some_and(|deadline| until > deadline),
+        paused_at,
     }
 }
 

@@ -9,6 +9,7 @@ use trainspot_shared::identity::Stage;
 use trainspot_shared::layout;
 use trainspot_shared::run::{End, Run};
 
+use crate::pause::{paused_at, paused_line};
 use crate::results::Results;
 use crate::runs::state;
 use crate::{ledgers, output};
@@ -39,7 +40,13 @@ pub(crate) async fn show(run: &str, bucket: Option<String>, as_json: bool) -> an
     if as_json {
         return output::print_json(&run);
     }
-    output::print(&render(&run, &Where::Bucket(results.bucket)))
+    let since = paused_at(&results.store, &results.bucket, run.id.pipeline()).await?;
+    let mut text = render(&run, &Where::Bucket(results.bucket));
+    if let Some(since) = since {
+        text.push_str("\n\n");
+        text.push_str(&paused_line(run.id.pipeline(), since));
+    }
+    output::print(&text)
 }
 
 /// The whole page.

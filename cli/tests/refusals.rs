@@ -271,6 +271,12 @@ fn an_endpoint_that_nobody_listens_at_is_unreachable() {
         &place,
         with_nobody(&["start", "nightly", "--json"]),
     );
+    refuses(
+        "cancel-unreachable",
+        69,
+        &place,
+        with_nobody(&["cancel", "nightly-20261123T0200Z"]),
+    );
 }
 
 #[test]
@@ -337,9 +343,38 @@ async fn an_unknown_pipeline_or_run_is_answered_with_those_there_are() {
         with_cloud(&["start", "Nightly!"]),
     );
 
-    let runs = with_cloud(&["runs", "nightly"])
-        .output()
-        .expect("the command runs");
-    assert_eq!(String::from_utf8_lossy(&runs.stdout), "no runs yet\n");
+    refuses(
+        "run-to-cancel-unknown",
+        64,
+        &place,
+        with_cloud(&["cancel", "nightly-20261123T0200Z"]),
+    );
+    refuses(
+        "reason-to-cancel-wrong",
+        64,
+        &place,
+        with_cloud(&["cancel", "nightly-20261123T0200Z", "--because", "a\nb"]),
+    );
+    refuses(
+        "pipeline-to-pause-unknown",
+        64,
+        &place,
+        with_cloud(&["pause", "nihgtly"]),
+    );
+
+    let told = |arguments: &[&str]| {
+        let output = with_cloud(arguments).output().expect("the command runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(told(&["runs", "nightly"]), "no runs yet\n");
+    assert!(told(&["pause", "nightly"]).starts_with("pipeline `nightly`: paused;"));
+    assert!(told(&["pause", "nightly"]).contains("was paused already since 20"));
+    assert!(told(&["runs"]).contains("pipeline nightly is paused since 20"));
+    assert!(told(&["resume", "nightly"]).starts_with("pipeline `nightly`: resumed;"));
+    assert_eq!(told(&["runs", "nightly"]), "no runs yet\n");
+    assert_eq!(
+        told(&["resume", "nightly"]),
+        "pipeline `nightly`: was not paused\n"
+    );
     cloud.stop().await;
 }

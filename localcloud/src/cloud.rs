@@ -9,7 +9,7 @@ use axum::Router;
 use axum::routing::any;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Batch, HostSettings, JobSnapshot, Reclaim};
@@ -24,6 +24,7 @@ use crate::listening::Port;
 use crate::s3::Store;
 use crate::settings::Settings;
 use crate::sns::{Notices, PublishedNotice};
+use crate::sqs::Letters;
 use crate::template::{REGION, Stack};
 
 /// How long `stop` waits for answers that are on their way.
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) batch: Arc<Batch>,
     pub(crate) notices: Notices,
+    pub(crate) letters: Arc<Letters>,
     pub(crate) functions: Arc<Functions>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) ids: Arc<Ids>,
@@ -50,6 +52,8 @@ pub struct LocalCloud {
     bus: Arc<EventBus>,
     server: JoinHandle<()>,
     delivery: JoinHandle<()>,
+    /// Ends the delivery once everything emitted was put on the bus.
+    last: oneshot::Sender<()>,
 }
 
 impl LocalCloud {
@@ -86,11 +90,18 @@ impl LocalCloud {
                 source,
             }
         })?;
+        let letters = Arc::new(Letters::open(
+            stack.letter_queues.clone(),
+            Arc::clone(&folder),
+            Arc::clone(&ids),
+            Arc::clone(&watch),
+        )?);
         let functions = Functions::new(
             Arc::clone(&stack),
             Arc::clone(&folder),
             Arc::clone(&ids),
             Arc::clone(&watch),
+            Arc::clone(&letters),
             FunctionSettings {
                 binaries: settings.binaries,
                 endpoint_url: endpoint_url.clone(),
@@ -100,7 +111,7 @@ impl LocalCloud {
         let bus = EventBus::new(
             Arc::clone(&stack),
             Arc::clone(&functions),
-            Arc::clone(&folder),
+            Arc::clone(&letters),
             Arc::clone(&ids),
             Arc::clone(&watch),
             settings.duplicate_events,
@@ -131,6 +142,7 @@ impl LocalCloud {
             store: Arc::new(store),
             batch,
             notices,
+            letters,
             functions,
             watch,
             ids,
@@ -141,14 +153,24 @@ impl LocalCloud {
             front::handle(Arc::clone(&door), request)
         }));
         let server = port.serve(router);
+        let (last, mut no_more) = oneshot::channel();
         let delivery = tokio::spawn({
             let bus = Arc::clone(&bus);
             async move {
-                while let Some(event) = emitted.recv().await {
-                    bus.put(event);
+                loop {
+                    tokio::select! {
+                        // What was emitted before the stop is accepted for delivery, and outlives it.
+                        biased;
+                        event = emitted.recv() => match event {
+                            Some(event) => bus.put(event),
+                            None => return,
+                        },
+                        _ = &mut no_more => return,
+                    }
                 }
             }
         });
+        parts.functions.resume()?;
         parts.batch.begin();
         if settings.fire_schedules {
             bus.start_clocks();
@@ -161,6 +183,7 @@ impl LocalCloud {
             bus,
             server,
             delivery,
+            last,
         })
     }
 
@@ -253,6 +276,11 @@ impl LocalCloud {
         self.parts.batch.snapshots()
     }
 
+    /// What lies in the queue of this name, URL or ARN, as the messages' bodies, oldest first.
+    pub fn letters(&self, queue: &str) -> Vec<String> {
+        self.parts.letters.bodies(queue)
+    }
+
     /// Every notice on record, oldest first.
     pub fn notices(&self) -> Vec<PublishedNotice> {
         self.parts.notices.published()
@@ -272,12 +300,12 @@ impl LocalCloud {
     pub async fn stop(self) {
         self.bus.stop().await;
         self.parts.batch.stop().await;
-        self.delivery.abort();
+        drop(self.last);
+        // It was told to end; how is of no interest.
+        let _ = self.delivery.await;
         self.parts.functions.stop().await;
         self.server.abort();
-        // Both were told to end; how is of no interest.
         let _ = self.server.await;
-        let _ = self.delivery.await;
         // The folder is free for the next process when the last answer is out.
         let deadline = tokio::time::Instant::now() + LAST_ANSWERS;
         while Arc::strong_count(&self.parts) > 1 && tokio::time::Instant::now() < deadline {

@@ -68,7 +68,8 @@ impl Folder {
             "attributes",
             "batch",
             "notices",
-            "dead-letters",
+            "queues",
+            "accepted",
             "hosts",
             "logs/lambda",
         ] {

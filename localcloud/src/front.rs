@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::batch;
 use crate::cloud::Parts;
 use crate::happening::{Happening, RecordedCall};
-use crate::{lambda, s3, sns};
+use crate::{lambda, s3, sns, sqs};
 
 /// The largest object of one put.
 const LARGEST_BODY: usize = 5 << 30;
@@ -109,6 +109,7 @@ pub(crate) async fn handle(parts: Arc<Parts>, request: axum::extract::Request) -
         "s3" => s3::handle(&parts.store, request).await,
         "batch" => batch::handle(&parts.batch, &request),
         "sns" => sns::handle(&parts.notices, &request),
+        "sqs" => sqs::handle(&parts.letters, &request).await,
         "lambda" => lambda::handle(&parts.functions, &request).await,
         _ => {
             let what = format!("{} {}", request.method, request.path);

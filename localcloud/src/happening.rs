@@ -94,7 +94,7 @@ pub enum Happening {
 pub struct RecordedCall {
     /// When it was answered.
     pub at: Timestamp,
-    /// `s3`, `batch`, `sns` or `lambda`.
+    /// `s3`, `batch`, `sns`, `sqs` or `lambda`.
     pub service: String,
     /// The API's name of the operation.
     pub operation: String,

@@ -20,6 +20,7 @@ mod processes;
 mod s3;
 mod settings;
 mod sns;
+mod sqs;
 mod template;
 
 pub use batch::{JobSnapshot, Reclaim};

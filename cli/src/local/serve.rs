@@ -5,12 +5,16 @@ use std::path::Path;
 
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::ask::FUNCTION_VARIABLE;
 use crate::local::cloud::{Local, Parts};
 use crate::local::narrator::Narrator;
 use crate::local::tick::SUBMIT_TRAINING;
-use crate::output;
 use crate::results::BUCKET_VARIABLE;
+use crate::{ask, cancel, output, redrive};
+
+/// The template's name of the function that people ask to end a run.
+const SUPERVISE_RUNS: &str = "SuperviseRunsFunction";
+/// And of the queue that keeps what was given up.
+const DEAD_LETTERS: &str = "DeadLetterQueue";
 
 /// The command. Schedules fire by the wall clock, as they would in the cloud.
 pub(crate) async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
@@ -61,8 +65,14 @@ fn greeting(local: &Local) -> String {
     }
     export(BUCKET_VARIABLE, &local.results);
     export("TRAINSPOT_DATA_BUCKET", &local.data);
-    if let Some(function) = local.cloud.physical(SUBMIT_TRAINING) {
-        export(FUNCTION_VARIABLE, &function);
+    for (variable, logical_id) in [
+        (ask::FUNCTION_VARIABLE, SUBMIT_TRAINING),
+        (cancel::FUNCTION_VARIABLE, SUPERVISE_RUNS),
+        (redrive::QUEUE_VARIABLE, DEAD_LETTERS),
+    ] {
+        if let Some(name) = local.cloud.physical(logical_id) {
+            export(variable, &name);
+        }
     }
     text.push_str("Ctrl-C ends it; what is in the folder stays.");
     text

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use super::input;
 use super::schedule::Schedule;
 use crate::errors::{Refused, StartError};
-use crate::folder::Folder;
 use crate::happening::{Happening, Watch};
 use crate::ids::Ids;
 use crate::lambda::Functions;
 use crate::locked::locked;
-use crate::template::{ACCOUNT, REGION, Rule, RuleKind, ScheduleKind, Stack, Trigger};
+use crate::sqs::Letters;
+use crate::template::{ACCOUNT, Function, REGION, Rule, RuleKind, ScheduleKind, Stack, Trigger};
 
 /// `EventBridge` and its Scheduler.
 pub(crate) struct EventBus {
@@ -25,7 +25,7 @@ pub(crate) struct EventBus {
     /// The parsed schedule of each rule that has one, by logical id.
     schedules: Vec<(String, Schedule)>,
     functions: Arc<Functions>,
-    folder: Arc<Folder>,
+    letters: Arc<Letters>,
     ids: Arc<Ids>,
     watch: Arc<Watch>,
     duplicate: bool,
@@ -45,7 +45,7 @@ impl EventBus {
     pub(crate) fn new(
         stack: Arc<Stack>,
         functions: Arc<Functions>,
-        folder: Arc<Folder>,
+        letters: Arc<Letters>,
         ids: Arc<Ids>,
         watch: Arc<Watch>,
         duplicate: bool,
@@ -86,7 +86,7 @@ impl EventBus {
             patterns,
             schedules,
             functions,
-            folder,
+            letters,
             ids,
             watch,
             duplicate,
@@ -125,7 +125,8 @@ impl EventBus {
             .filter(|rule| matched.contains(&rule.logical_id))
         {
             for trigger in &rule.triggers {
-                self.deliver(rule, trigger, input::of_event(&trigger.input, rule, &event));
+                let payload = input::of_event(&trigger.input, rule, &event);
+                self.deliver(rule, trigger, &event, payload);
             }
         }
     }
@@ -162,7 +163,7 @@ impl EventBus {
                     input::of_schedule(&trigger.input, &rule.arn, at, &self.ids.hex(16), &event)
                 }
             };
-            let request_id = self.deliver(rule, trigger, payload);
+            let request_id = self.deliver(rule, trigger, &event, payload);
             first = first.or(request_id);
         }
         first.ok_or_else(none)
@@ -172,13 +173,14 @@ impl EventBus {
         &self,
         rule: &Rule,
         trigger: &Trigger,
+        event: &Value,
         payload: Result<Value, String>,
     ) -> Option<String> {
         let function = self.stack.function(&trigger.function_arn)?;
         let payload = match payload {
             Ok(payload) => Bytes::from(payload.to_string()),
             Err(why) => {
-                self.dead_letter(rule, &function.logical_id, &why);
+                self.dead_letter(rule, trigger, function, event, &why);
                 return None;
             }
         };
@@ -188,19 +190,36 @@ impl EventBus {
         Some(self.functions.invoke_later(function, payload))
     }
 
-    /// An input that cannot be made goes straight to the dead letters, as a target without permission does.
-    fn dead_letter(&self, rule: &Rule, function: &str, why: &str) {
-        let record = json!({ "RULE_ARN": rule.arn, "TARGET": function, "ERROR_CODE": "INVALID_INPUT", "ERROR_MESSAGE": why });
-        let path = self.folder.path("dead-letters").join(format!(
-            "{}-{}.json",
-            rule.logical_id,
-            self.ids.uuid()
-        ));
-        if let Err(error) = self.folder.write(&path, record.to_string().as_bytes()) {
-            self.watch.broken("write a dead letter", &error);
+    /// An input that cannot be made goes straight to the dead letters, as a target without permission does. The
+    /// letter is the event as it came in, with the reasons beside it.
+    fn dead_letter(
+        &self,
+        rule: &Rule,
+        trigger: &Trigger,
+        function: &Function,
+        event: &Value,
+        why: &str,
+    ) {
+        if let Some(queue) = &trigger.dead_letters {
+            let attributes = [
+                ("RULE_ARN", rule.arn.as_str()),
+                ("TARGET_ARN", &function.arn),
+                ("ERROR_CODE", "INVALID_INPUT"),
+                ("ERROR_MESSAGE", why),
+            ];
+            let attributes = attributes
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            if !self.letters.send(queue, event.to_string(), attributes) {
+                self.watch.broken(
+                    "keep a dead letter",
+                    &format!("the template has no queue `{queue}`"),
+                );
+            }
         }
         self.watch.report(Happening::DeadLettered {
-            function: function.to_owned(),
+            function: function.logical_id.clone(),
             error: why.to_owned(),
         });
     }

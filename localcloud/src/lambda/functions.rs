@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::accepted::Accepted;
 use super::process::{Outcome, Process, Start};
 use super::running::Running;
+use crate::errors::StartError;
 use crate::folder::Folder;
 use crate::happening::{Happening, Watch};
 use crate::ids::Ids;
 use crate::locked::locked;
+use crate::sqs::Letters;
 use crate::template::{Function, REGION, Stack};
 
 /// Lambda's waits before the second and third try of a failed asynchronous invocation.
@@ -48,6 +51,7 @@ pub(crate) struct Functions {
     folder: Arc<Folder>,
     ids: Arc<Ids>,
     watch: Arc<Watch>,
+    letters: Arc<Letters>,
     settings: FunctionSettings,
     /// Idle processes, by function.
     idle: Mutex<HashMap<String, Vec<Process>>>,
@@ -64,6 +68,7 @@ impl Functions {
         folder: Arc<Folder>,
         ids: Arc<Ids>,
         watch: Arc<Watch>,
+        letters: Arc<Letters>,
         settings: FunctionSettings,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -71,6 +76,7 @@ impl Functions {
             folder,
             ids,
             watch,
+            letters,
             settings,
             idle: Mutex::default(),
             accepted: Mutex::default(),
@@ -99,35 +105,69 @@ impl Functions {
     /// Accepts an asynchronous invocation and answers its request id at once.
     pub(crate) fn invoke_later(self: &Arc<Self>, function: &Function, payload: Bytes) -> String {
         let request_id = self.ids.uuid();
-        let (this, function, id) = (Arc::clone(self), function.clone(), request_id.clone());
-        let mut accepted = locked(&self.accepted);
-        while accepted.try_join_next().is_some() {}
-        if !self.running.is_stopped() {
-            accepted.spawn(async move { this.run_until_done(&function, &id, payload).await });
+        let accepted = Accepted::new(&request_id, function, &payload);
+        if let Err(error) = accepted.save(&self.folder) {
+            self.watch.broken("keep an accepted invocation", &error);
         }
+        self.begin(function, accepted);
         request_id
     }
 
-    /// A retried invocation keeps its request id.
-    async fn run_until_done(&self, function: &Function, request_id: &str, payload: Bytes) {
+    /// Takes up what an earlier process had accepted and not brought to an end.
+    pub(crate) fn resume(self: &Arc<Self>) -> Result<(), StartError> {
+        for accepted in Accepted::load(&self.folder)? {
+            match self.stack.function(&accepted.function) {
+                Some(function) => self.begin(function, accepted),
+                // The template has changed since then: nobody is left to be told.
+                None => self.forget(&accepted),
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(self: &Arc<Self>, function: &Function, accepted: Accepted) {
+        let (this, function) = (Arc::clone(self), function.clone());
+        let mut tasks = locked(&self.accepted);
+        while tasks.try_join_next().is_some() {}
+        if !self.running.is_stopped() {
+            tasks.spawn(async move {
+                let payload = accepted.payload.clone().into();
+                let is_done = this
+                    .run_until_done(&function, &accepted.request_id, payload)
+                    .await;
+                if is_done {
+                    this.forget(&accepted);
+                }
+            });
+        }
+    }
+
+    fn forget(&self, accepted: &Accepted) {
+        if let Err(error) = accepted.remove(&self.folder) {
+            self.watch.broken("forget an accepted invocation", &error);
+        }
+    }
+
+    /// A retried invocation keeps its request id. `false` if a stop came in between: the next start goes on.
+    async fn run_until_done(&self, function: &Function, request_id: &str, payload: Bytes) -> bool {
         let mut waits = MORE_TRIES_AFTER.iter().take(function.more_tries as usize);
         loop {
             // Made before the work begins, so that a stop in between is not missed.
             let stopping = self.stopping.notified();
             let Outcome::Failed(error) = self.run(function, request_id, payload.clone()).await
             else {
-                return;
+                return true;
             };
             if self.running.is_stopped() {
-                return; // It died of the stop.
+                return false; // It died of the stop.
             }
             let Some(wait) = waits.next() else {
                 self.dead_letter(function, request_id, &payload, &error);
-                return;
+                return true;
             };
             tokio::select! {
                 () = tokio::time::sleep(wait.mul_f64(self.settings.retry_scale)) => {}
-                () = stopping => return,
+                () = stopping => return false,
             }
         }
     }
@@ -140,7 +180,7 @@ impl Functions {
             "timestamp": Timestamp::now().to_string(),
             "requestContext": {
                 "requestId": request_id,
-                "functionArn": function.arn,
+                "functionArn": format!("{}:$LATEST", function.arn),
                 "condition": "RetriesExhausted",
                 "approximateInvokeCount": function.more_tries + 1,
             },
@@ -148,12 +188,15 @@ impl Functions {
             "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
             "responsePayload": error,
         });
-        let path = self
-            .folder
-            .path("dead-letters")
-            .join(format!("{}-{request_id}.json", function.logical_id));
-        if let Err(error) = self.folder.write(&path, record.to_string().as_bytes()) {
-            self.watch.broken("write a dead letter", &error);
+        if let Some(queue) = &function.on_failure
+            && !self
+                .letters
+                .send(queue, record.to_string(), BTreeMap::new())
+        {
+            self.watch.broken(
+                "keep a dead letter",
+                &format!("the template has no queue `{queue}`"),
+            );
         }
         self.watch.report(Happening::DeadLettered {
             function: function.logical_id.clone(),

@@ -1,6 +1,7 @@
 //! Lambda: real function binaries behind the Runtime API, one invocation at a time per process, more processes
 //! when all are busy. Knows nothing of what a function does.
 
+mod accepted;
 mod api;
 mod functions;
 mod process;

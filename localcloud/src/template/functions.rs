@@ -22,6 +22,8 @@ pub(crate) struct Function {
     pub(crate) environment: BTreeMap<String, String>,
     /// How many more tries a failed asynchronous invocation gets.
     pub(crate) more_tries: u32,
+    /// The ARN of the queue that keeps an event which all tries failed on.
+    pub(crate) on_failure: Option<String>,
     pub(crate) json_logs: bool,
 }
 
@@ -119,6 +121,9 @@ pub(super) fn function(
             .and_then(as_text)
             .and_then(|text| text.parse().ok())
             .unwrap_or(2),
+        on_failure: asynchronous
+            .pointer("/DestinationConfig/OnFailure/Destination")
+            .and_then(as_text),
         json_logs: log_text("LogFormat").is_some_and(|format| format == "JSON"),
     })
 }

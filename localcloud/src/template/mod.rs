@@ -15,7 +15,7 @@ pub(crate) use batch::RetryRule;
 pub(crate) use batch::{Definition, Market, Queue, Retry, RetryAction};
 pub(crate) use functions::Function;
 pub(crate) use rules::{Input, Rule, RuleKind, ScheduleKind, Trigger};
-pub(crate) use stack::Stack;
+pub(crate) use stack::{LetterQueue, Stack};
 
 /// The region of everything in the local cloud.
 pub(crate) const REGION: &str = "us-east-1";

@@ -47,6 +47,8 @@ pub(crate) enum ScheduleKind {
 pub(crate) struct Trigger {
     pub(crate) function_arn: String,
     pub(crate) input: Input,
+    /// The ARN of the queue that keeps what could not be handed over.
+    pub(crate) dead_letters: Option<String>,
 }
 
 /// What a target is sent.
@@ -108,6 +110,7 @@ pub(super) fn events_rule(
             triggers.push(Trigger {
                 function_arn: arn,
                 input: input(&target).map_err(|why| fail("Targets", why))?,
+                dead_letters: dead_letters(&target),
             });
         }
     }
@@ -149,6 +152,7 @@ pub(super) fn scheduler(scope: &Scope, logical_id: &str, body: &Value) -> Result
         triggers: vec![Trigger {
             function_arn,
             input: input(&target).map_err(|why| fail("Target", why))?,
+            dead_letters: dead_letters(&target),
         }],
     })
 }
@@ -232,10 +236,15 @@ pub(super) fn of_function(
             triggers: vec![Trigger {
                 function_arn: function_arn.clone(),
                 input: input(&properties).map_err(fail)?,
+                dead_letters: dead_letters(&properties),
             }],
         });
     }
     Ok(rules)
+}
+
+fn dead_letters(target: &Value) -> Option<String> {
+    target.pointer("/DeadLetterConfig/Arn").and_then(as_text)
 }
 
 fn enabled(state: &Value) -> bool {

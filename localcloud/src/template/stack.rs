@@ -7,8 +7,17 @@ use super::batch::{self, Definition, Queue};
 use super::document;
 use super::functions::{self, Function};
 use super::intrinsics::Scope;
+use super::names::arn;
 use super::rules::{self, Rule};
 use crate::errors::StartError;
+
+/// `AWS::SQS::Queue`: here they only hold dead letters.
+#[derive(Debug, Clone)]
+pub(crate) struct LetterQueue {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) arn: String,
+}
 
 /// A deployed template.
 #[derive(Debug, Default)]
@@ -20,6 +29,7 @@ pub(crate) struct Stack {
     /// Topic ARNs.
     pub(crate) topics: Vec<String>,
     pub(crate) queues: Vec<Queue>,
+    pub(crate) letter_queues: Vec<LetterQueue>,
     pub(crate) definitions: Vec<Definition>,
     pub(crate) functions: Vec<Function>,
     pub(crate) rules: Vec<Rule>,
@@ -57,6 +67,17 @@ impl Stack {
             match kind {
                 "AWS::S3::Bucket" => stack.buckets.push(physical.clone()),
                 "AWS::SNS::Topic" => stack.topics.push(physical.clone()),
+                "AWS::SQS::Queue" => {
+                    let name = scope.name(logical_id).map_err(|why| StartError::Template {
+                        place: format!("{logical_id}.QueueName"),
+                        why,
+                    })?;
+                    stack.letter_queues.push(LetterQueue {
+                        arn: arn("sqs", &name),
+                        url: physical.clone(),
+                        name,
+                    });
+                }
                 "AWS::Batch::JobQueue" => {
                     stack.queues.push(batch::queue(&scope, logical_id, body)?);
                 }

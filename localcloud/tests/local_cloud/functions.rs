@@ -106,16 +106,13 @@ async fn a_failed_event_is_tried_three_times_and_then_kept() {
     place.until("the dead letter", |happening| matches!(happening, Happening::DeadLettered { function, .. } if function == "FailedFunction")).await;
 
     assert_eq!(std::fs::read_to_string(count).ok().as_deref(), Some("3"));
-    let letters: Vec<_> = std::fs::read_dir(place.folder.join("dead-letters"))
-        .expect("the folder is there")
-        .flatten()
-        .collect();
-    let [letter] = letters.as_slice() else {
-        panic!("there is one dead letter: {letters:?}")
-    };
-    let letter: Value =
-        serde_json::from_slice(&std::fs::read(letter.path()).expect("it is a file"))
-            .expect("it is JSON");
+    let queue = place.cloud.physical("DeadLetters").expect("it is there");
+    let [letter] = place
+        .cloud
+        .letters(&queue)
+        .try_into()
+        .expect("there is one dead letter");
+    let letter: Value = serde_json::from_str(&letter).expect("it is JSON");
     assert_eq!(letter["requestContext"]["approximateInvokeCount"], 3);
     assert_eq!(letter["requestPayload"]["fail"], true);
     assert_eq!(

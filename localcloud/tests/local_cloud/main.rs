@@ -2,6 +2,7 @@
 
 mod batch;
 mod functions;
+mod letters;
 mod notices;
 mod objects;
 mod place;

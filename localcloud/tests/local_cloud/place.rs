@@ -115,6 +115,10 @@ impl Place {
         aws_sdk_sns::Client::new(&self.config())
     }
 
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config())
+    }
+
     /// Submits a shell script to the Spot queue.
     pub(crate) async fn submit(&self, name: &str, script: &str) -> String {
         self.submit_to("spot", name, script).await

@@ -6,6 +6,7 @@ SHELL := /bin/bash -eu -o pipefail
 PYTHON ?= python3.11
 VENV   := .venv
 LINT   := .venv-lint
+MOTO   := .venv-moto
 STATE  := .trainspot
 # MovieLens-100K (GroupLens, research use, not ours to pass on) comes inside this wheel, at run time.
 WHEEL_NAME := recbole
@@ -36,7 +37,7 @@ binaries:
 	cargo build --locked -p trainspot-cli -p trainspot-agent -p submit-training -p fan-out -p handle-failure -p supervise-runs
 
 .PHONY: test-rust
-test-rust: binaries $(VENV)/.ready
+test-rust: binaries $(VENV)/.ready $(MOTO)/.ready
 	TRAINSPOT_WHOLE_RUNS=1 cargo test --locked --workspace --no-fail-fast
 
 .PHONY: test-python
@@ -74,7 +75,7 @@ bench: $(VENV)/.ready ## Cold starts of the release functions: figures, never a 
 
 .PHONY: clean
 clean: ## Remove what was built, fetched and run here
-	rm -rf target $(VENV) $(LINT) $(STATE)
+	rm -rf target $(VENV) $(LINT) $(MOTO) $(STATE)
 
 $(VENV)/.ready: trainer/requirements.lock trainer/requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)
@@ -84,6 +85,11 @@ $(VENV)/.ready: trainer/requirements.lock trainer/requirements-dev.lock
 $(LINT)/.ready: tools/requirements-lint.lock
 	$(PYTHON) -m venv $(LINT)
 	$(LINT)/bin/pip install --quiet --require-hashes -r tools/requirements-lint.lock
+	touch $@
+
+$(MOTO)/.ready: tools/requirements-moto.lock
+	$(PYTHON) -m venv $(MOTO)
+	$(MOTO)/bin/pip install --quiet --require-hashes -r tools/requirements-moto.lock
 	touch $@
 
 $(WHEEL): | $(VENV)/.ready

@@ -7,6 +7,6 @@ mod invoke;
 mod s3;
 mod sns;
 
-pub use clients::Aws;
+pub use clients::{Aws, behaviour};
 #[cfg(feature = "invoke")]
 pub use invoke::{InvokeError, Invoker};

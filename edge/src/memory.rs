@@ -9,10 +9,14 @@ mod batch_event;
 mod call;
 mod clock;
 mod edge;
+mod services;
+mod shared;
 mod store;
+mod timers;
 
 pub use batch::{ATTEMPTS_MAX, AttemptEnd, BatchJob, MemoryBatch, is_retried};
-pub use call::{Call, CallKind, Fault};
+pub use call::{Call, CallKind, Fault, Precondition, Travel};
 pub use clock::VirtualClock;
 pub use edge::MemoryEdge;
+pub use shared::Written;
 pub use store::MemoryStore;

@@ -9,16 +9,22 @@
 )]
 
 mod deed;
+mod door;
 mod results;
+mod simulation;
 mod spec;
 mod telling;
 mod turns;
+mod waking;
 mod week;
 mod worker;
 
 pub use deed::Deed;
+pub use door::{Door, InMemory};
 pub use results::Results;
+pub use simulation::{Simulation, TaskId};
 pub use spec::Spec;
 pub use turns::{Ended, Invocation, by_turns, run};
-pub use week::{Wake, Week, answer, at, minutes};
+pub use waking::{Wake, answer, answer_through};
+pub use week::{Week, at, minutes};
 pub use worker::{Arrival, Worker};

@@ -1,8 +1,9 @@
 //! What the programs of the stories write: enough for the gates to read.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use trainspot_shared::identity::Stage;
-use trainspot_shared::job::JobDocument;
 use trainspot_shared::layout::file;
 
 /// How good the work is.
@@ -25,10 +26,14 @@ impl Default for Results {
 
 impl Results {
     /// The files of a stage's output.
-    pub(crate) fn files(self, document: &JobDocument) -> Vec<(&'static str, Value)> {
-        match document.stage {
+    pub(crate) fn files(
+        self,
+        stage: Stage,
+        params: &BTreeMap<String, Value>,
+    ) -> Vec<(&'static str, Value)> {
+        match stage {
             Stage::Train => vec![(file::TRAINING, json!({"step": 100}))],
-            Stage::Evaluate => vec![(file::METRICS, self.metrics(document))],
+            Stage::Evaluate => vec![(file::METRICS, self.metrics(params))],
             Stage::Recommend => vec![("part.json", json!({"users": 25}))],
             Stage::Gather => {
                 vec![(
@@ -39,11 +44,11 @@ impl Results {
         }
     }
 
-    fn metrics(self, document: &JobDocument) -> Value {
-        let champion = document.params.get("champion_run_id").map(|run| {
+    fn metrics(self, params: &BTreeMap<String, Value>) -> Value {
+        let champion = params.get("champion_run_id").map(|run| {
             json!({
                 "run_id": run,
-                "candidate": document.params.get("champion_candidate"),
+                "candidate": params.get("champion_candidate"),
                 "relative_gain": self.gain,
                 "paired": {"metric": "ndcg_at_10", "mean": self.gain, "low": self.gain / 2.0, "high": self.gain * 2.0},
             })

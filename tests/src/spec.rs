@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// Written to `pipelines/recommender.toml`.
+/// Written to `pipelines/<name>.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
+    name: &'static str,
+    prefix: &'static str,
     overlap: &'static str,
     wait_for: Option<&'static str>,
     is_train_only: bool,
@@ -15,6 +17,8 @@ pub struct Spec {
 impl Default for Spec {
     fn default() -> Self {
         Self {
+            name: "recommender",
+            prefix: "interactions/",
             overlap: "skip",
             wait_for: None,
             is_train_only: false,
@@ -30,6 +34,16 @@ impl Spec {
         Self {
             is_train_only: true,
             ..Self::default()
+        }
+    }
+
+    /// Of another pipeline, whose data lies elsewhere.
+    #[must_use]
+    pub fn named(self, name: &'static str, prefix: &'static str) -> Self {
+        Self {
+            name,
+            prefix,
+            ..self
         }
     }
 
@@ -63,7 +77,7 @@ impl Spec {
 
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "name = \"recommender\"")?;
+        writeln!(f, "name = \"{}\"", self.name)?;
         writeln!(f, "overlap = \"{}\"", self.overlap)?;
         writeln!(f, "within = \"{}\"", self.within)?;
         let told = [
@@ -83,7 +97,8 @@ impl fmt::Display for Spec {
         } else {
             writeln!(
                 f,
-                "[data]\nprefix = \"interactions/\"\nskip_if_unchanged = true"
+                "[data]\nprefix = \"{}\"\nskip_if_unchanged = true",
+                self.prefix
             )?;
             if let Some(wait_for) = self.wait_for {
                 writeln!(f, "wait_for = \"{wait_for}\"")?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use trainspot_edge::Store;
@@ -24,6 +23,7 @@ use crate::deed::Deed;
 use crate::results::Results;
 use crate::spec::Spec;
 use crate::turns::{Ended, run};
+use crate::waking::{Wake, answer};
 use crate::worker::{Arrival, Worker};
 
 const DATA: &str = "trainspot-data";
@@ -45,17 +45,6 @@ pub fn at(text: &str) -> Timestamp {
 /// So many minutes.
 pub fn minutes(n: i64) -> SignedDuration {
     SignedDuration::from_mins(n)
-}
-
-/// What wakes a function.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Wake {
-    /// submit-training, with this payload.
-    Request(Value),
-    /// Whichever function the template's rules route this event of Batch's to.
-    Event(Value),
-    /// supervise-runs, by its schedule.
-    Sweep,
 }
 
 /// The world.
@@ -100,12 +89,15 @@ impl Week {
                 post_processing_definition: format!("{DEFINITION}trainspot-post:3"),
                 image: "trainspot-trainer@sha256:00".to_owned(),
                 results_bucket: RESULTS.to_owned(),
+                gpu_instance_types: vec!["g4dn.xlarge".to_owned()],
+                cpu_instance_types: vec!["m6i.large".to_owned()],
             },
             schedules: Schedules::parse(
                 r#"{"recommender":{"expression":"cron(0 2 ? * MON,FRI *)","time_zone":"UTC"}}"#,
             )
             .expect("the schedule is valid"),
             function_timeout: std::time::Duration::from_mins(1),
+            planted: trainspot_edge::planted::Planted::None,
         };
         let pipeline: PipelineName = "recommender".parse().expect("a valid name");
         let mut week = Self {
@@ -260,13 +252,13 @@ impl Week {
     /// The next invocation's sight of the world.
     pub fn caller(&mut self, wake: &Wake, skew: SignedDuration) -> MemoryEdge {
         self.invoked += 1;
-        let name = format!("{}/{:08x}", door(wake).unwrap_or("nobody"), self.invoked);
+        let name = format!("{}/{:08x}", wake.door().unwrap_or("nobody"), self.invoked);
         self.edge.caller(&name, skew)
     }
 
     /// Wakes a function and waits for it. `None`: killed. An event that no rule takes wakes nobody.
     pub fn wake(&mut self, wake: &Wake) -> Option<Result<Value, String>> {
-        if door(wake).is_none() {
+        if wake.door().is_none() {
             return Some(Ok(Value::Null));
         }
         let edge = self.caller(wake, SignedDuration::ZERO);
@@ -619,73 +611,5 @@ impl Week {
             call.kind == kind && call.what.contains(what_contains) && !call.by.starts_with("agent")
         };
         self.edge.calls().iter().filter(is_it).count()
-    }
-}
-
-/// Which function the template's rules send it to.
-fn door(wake: &Wake) -> Option<&'static str> {
-    let event = match wake {
-        Wake::Request(_) => return Some("submit-training"),
-        Wake::Sweep => return Some("supervise-runs"),
-        Wake::Event(event) => event,
-    };
-    let detail = &event["detail"];
-    if event["detail-type"] == "Batch Job Queue Blocked" {
-        return Some("handle-failure");
-    }
-    if !detail["arrayProperties"]["index"].is_null() {
-        return None;
-    }
-    match detail["status"].as_str()? {
-        "SUCCEEDED" => Some("fan-out"),
-        "FAILED" => Some("handle-failure"),
-        "RUNNING" => Some("supervise-runs"),
-        "RUNNABLE" => {
-            let attempts = detail["attempts"].as_array()?;
-            attempts
-                .iter()
-                .any(|a| a["statusReason"].is_string())
-                .then_some("supervise-runs")
-        }
-        _ => None,
-    }
-}
-
-/// The real handler's answer.
-pub async fn answer(edge: &MemoryEdge, settings: &Settings, wake: &Wake) -> Result<Value, String> {
-    let by = edge.name().to_owned();
-    let told = |answer: serde_json::Result<Value>| answer.map_err(|error| error.to_string());
-    let failed = |failed: trainspot_edge::function::Failed| format!("{failed:?}");
-    let event = |value: &Value| -> EventBridgeEvent<Value> {
-        serde_json::from_value(value.clone()).expect("an event in EventBridge's envelope")
-    };
-    match (door(wake), wake) {
-        (_, Wake::Request(payload)) => {
-            let answer = submit_training::handle(edge, settings, payload, &by).await;
-            told(serde_json::to_value(answer.map_err(failed)?))
-        }
-        (Some("fan-out"), Wake::Event(value)) => {
-            let answer = fan_out::handle(edge, settings, &event(value), &by).await;
-            told(serde_json::to_value(answer.map_err(failed)?))
-        }
-        (Some("handle-failure"), Wake::Event(value)) => {
-            let answer = handle_failure::handle(edge, settings, &event(value), &by).await;
-            told(serde_json::to_value(answer.map_err(failed)?))
-        }
-        (Some(_), Wake::Event(value)) => {
-            let answer = supervise_runs::handle(edge, settings, &event(value), &by).await;
-            told(serde_json::to_value(answer.map_err(failed)?))
-        }
-        (None, Wake::Event(_)) => Ok(Value::Null),
-        (_, Wake::Sweep) => {
-            use trainspot_edge::World as _;
-            let scheduled = json!({
-                "version": "0", "id": "00000000-0000-4000-8000-000000000000",
-                "detail-type": "Scheduled Event", "source": "aws.events", "account": "123456789012",
-                "time": edge.now().to_string(), "region": "us-east-1", "resources": [], "detail": {},
-            });
-            let answer = supervise_runs::handle(edge, settings, &event(&scheduled), &by).await;
-            told(serde_json::to_value(answer.map_err(failed)?))
-        }
     }
 }

@@ -125,7 +125,7 @@ impl Worker {
 
     /// Writes its output and publishes it, if it may.
     pub async fn publish_output(&mut self, results: Results) -> bool {
-        let files = results.files(&self.document);
+        let files = results.files(self.document.stage, &self.document.params);
         let published = self.lay_down(self.results_prefix(), LAST_STEP, files).await;
         let is_published = self.publish(Publication::Output(published)).await;
         if is_published {

@@ -12,11 +12,12 @@ use trainspot_shared::job::JOB_VARIABLE;
 
 use super::Aws;
 use crate::jobs::{JobFound, JobRequest, Jobs, JobsError, SubmitError};
+use crate::world::World;
 
 /// `DescribeJobs` takes so many ids.
 const IDS_PER_CALL: usize = 100;
 
-impl Jobs for Aws {
+impl<W: World> Jobs for Aws<W> {
     async fn submit(&self, request: &JobRequest) -> Result<String, SubmitError> {
         let name = request.name.to_string();
         let need = |kind: ResourceType, value: u32| {

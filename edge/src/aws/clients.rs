@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_s3::config::retry::RetryPartition;
 use aws_smithy_http_client::{Builder, tls};
 
 use crate::world::{RealWorld, World};
@@ -12,42 +13,72 @@ use crate::world::{RealWorld, World};
 /// Below every function's time-out; the longest that one call, retries included, may take.
 pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// S3, Batch, SNS and the real world.
+/// S3, Batch, SNS, and the world in which their clients live.
 #[derive(Debug, Clone)]
-pub struct Aws {
+pub struct Aws<W = RealWorld> {
     pub(super) s3: aws_sdk_s3::Client,
     pub(super) batch: aws_sdk_batch::Client,
     /// Without retries: `SubmitJob` has no idempotency token, and a lost answer would double the job.
     pub(super) batch_once: aws_sdk_batch::Client,
     pub(super) sns: aws_sdk_sns::Client,
     pub(super) topic_arn: String,
+    world: W,
 }
 
 impl Aws {
     /// Clients from the environment (region, credentials, `AWS_ENDPOINT_URL`).
     pub async fn from_environment(topic_arn: &str) -> Self {
-        Self::with_timeout(topic_arn, OPERATION_TIMEOUT).await
+        Self::of(&config(OPERATION_TIMEOUT).await, topic_arn, RealWorld)
     }
 
     /// For the agent: the same clients with room for large objects. Batch and SNS are not used there.
     pub async fn for_agent() -> Self {
         // A part of 5 GB at 2.5 Gbit/s takes 17 s; stalled-stream protection ends what hangs.
-        Self::with_timeout("", Duration::from_mins(15)).await
+        Self::of(&config(Duration::from_mins(15)).await, "", RealWorld)
+    }
+}
+
+impl<W> Aws<W> {
+    /// Clients of somebody's own making, for a function: where they connect to, as whom and by whose
+    /// clock is `config`'s; how often and for how long they try is not. `world` must keep the same time.
+    pub fn with(config: &SdkConfig, topic_arn: &str, world: W) -> Self {
+        let (retries, timeouts) = patience(OPERATION_TIMEOUT);
+        let config = config
+            .to_builder()
+            .retry_config(retries)
+            .timeout_config(timeouts)
+            .build();
+        Self::of(&config, topic_arn, world)
     }
 
-    async fn with_timeout(topic_arn: &str, operation_timeout: Duration) -> Self {
-        let config = config(operation_timeout).await;
-        let once = aws_sdk_batch::config::Builder::from(&config)
-            .retry_config(RetryConfig::standard().with_max_attempts(1))
-            .build();
+    fn of(config: &SdkConfig, topic_arn: &str, world: W) -> Self {
+        // How much its clients may spend on retries is one process' affair. The SDKs keep that by service
+        // for all clients of a process; these stand for a process of their own, also where a proof has many.
+        let own = || RetryPartition::custom("own").build();
+        let batch = aws_sdk_batch::config::Builder::from(config).retry_partition(own());
+        let once = batch
+            .clone()
+            .retry_config(RetryConfig::standard().with_max_attempts(1));
+        let s3 = aws_sdk_s3::config::Builder::from(config).retry_partition(own());
+        let sns = aws_sdk_sns::config::Builder::from(config).retry_partition(own());
         Self {
-            s3: aws_sdk_s3::Client::new(&config),
-            batch: aws_sdk_batch::Client::new(&config),
-            batch_once: aws_sdk_batch::Client::from_conf(once),
-            sns: aws_sdk_sns::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            batch: aws_sdk_batch::Client::from_conf(batch.build()),
+            batch_once: aws_sdk_batch::Client::from_conf(once.build()),
+            sns: aws_sdk_sns::Client::from_conf(sns.build()),
             topic_arn: topic_arn.to_owned(),
+            world,
         }
     }
+}
+
+/// How often a call is tried, and how long all its tries may take.
+fn patience(operation_timeout: Duration) -> (RetryConfig, TimeoutConfig) {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_timeout(operation_timeout)
+        .build();
+    (RetryConfig::standard().with_max_attempts(3), timeouts)
 }
 
 /// From the environment, with our connector, retries and time-outs.
@@ -58,33 +89,34 @@ pub(super) async fn config(operation_timeout: Duration) -> SdkConfig {
             tls::rustls_provider::CryptoMode::Ring,
         ))
         .build_https();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
+    let (retries, timeouts) = patience(operation_timeout);
+    aws_config::defaults(behaviour())
         .http_client(http)
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(3))
-                .operation_timeout(operation_timeout)
-                .build(),
-        )
+        .retry_config(retries)
+        .timeout_config(timeouts)
         .load()
         .await
 }
 
-impl World for Aws {
+/// The SDKs' defaults as of a day; they change with the days.
+pub fn behaviour() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+impl<W: World> World for Aws<W> {
     fn now(&self) -> jiff::Timestamp {
-        RealWorld.now()
+        self.world.now()
     }
 
     fn draw(&self) -> String {
-        RealWorld.draw()
+        self.world.draw()
     }
 
     fn chance(&self) -> f64 {
-        RealWorld.chance()
+        self.world.chance()
     }
 
     async fn pause(&self, duration: Duration) {
-        RealWorld.pause(duration).await;
+        self.world.pause(duration).await;
     }
 }

@@ -10,8 +10,9 @@ use tokio::io::AsyncWriteExt;
 
 use super::Aws;
 use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
+use crate::world::World;
 
-impl Store for Aws {
+impl<W: World> Store for Aws<W> {
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Fetched>, StoreError> {
         let what = || format!("GET s3://{bucket}/{key}");
         let answer = match self.s3.get_object().bucket(bucket).key(key).send().await {

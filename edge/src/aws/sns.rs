@@ -7,8 +7,9 @@ use trainspot_shared::notice::Notice;
 
 use super::Aws;
 use crate::topic::{PublishError, Topic};
+use crate::world::World;
 
-impl Topic for Aws {
+impl<W: World> Topic for Aws<W> {
     async fn publish(&self, notice: &Notice) -> Result<(), PublishError> {
         let refused = |why: String| PublishError::Refused { why };
         // `default` is what a person reads by e-mail; machines subscribe by https, sqs or lambda.

@@ -16,6 +16,9 @@ pub const ATTEMPTS_MAX: usize = 10;
 /// The exit code of a program that SIGTERM ended.
 const ENDED_BY_SIGTERM: i32 = 143;
 
+/// What Batch says of an attempt that took too long; such a job is not tried again, whatever it ends with.
+const TIMED_OUT: &str = "Job attempt duration exceeded timeout";
+
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptEnd {
@@ -63,6 +66,14 @@ impl AttemptEnd {
         }
     }
 
+    /// It took longer than its time limit; Batch sent SIGTERM, then SIGKILL.
+    pub fn timed_out() -> Self {
+        Self {
+            status_reason: TIMED_OUT.to_owned(),
+            ..Self::exit(137)
+        }
+    }
+
     fn is_success(&self) -> bool {
         self.exit_code == Some(0) && self.reason.is_none()
     }
@@ -70,6 +81,9 @@ impl AttemptEnd {
 
 /// Whether Batch starts another attempt by itself: the template's `EvaluateOnExit`.
 pub fn is_retried(end: &AttemptEnd) -> bool {
+    if end.status_reason == TIMED_OUT {
+        return false;
+    }
     end.status_reason.starts_with("Host EC2")
         || matches!(end.exit_code, Some(75 | 76))
         || end
@@ -95,6 +109,8 @@ pub struct MemoryBatch {
     submitted: usize,
     emitted: usize,
     events: Vec<Value>,
+    /// Under which the next job goes, when it is none of ours.
+    foreign_name: Option<String>,
 }
 
 impl MemoryBatch {
@@ -105,6 +121,7 @@ impl MemoryBatch {
             submitted: 0,
             emitted: 0,
             events: Vec::new(),
+            foreign_name: None,
         }
     }
 
@@ -123,10 +140,19 @@ impl MemoryBatch {
         std::mem::take(&mut self.events)
     }
 
-    /// A host takes the job; nothing happens unless it waits for one.
+    /// A host takes the job and its container runs; nothing happens unless it waits for one.
     pub fn start(&mut self, id: &str) {
+        self.bring_to(id, &[JobStatus::Starting, JobStatus::Running]);
+    }
+
+    /// A host takes the job, whose container does not run yet.
+    pub fn find_host(&mut self, id: &str) {
+        self.bring_to(id, &[JobStatus::Starting]);
+    }
+
+    fn bring_to(&mut self, id: &str, states: &[JobStatus]) {
         let now = self.now_ms();
-        for status in [JobStatus::Starting, JobStatus::Running] {
+        for &status in states {
             self.change(id, |seen| {
                 let waits = seen.status < status && seen.status >= JobStatus::Runnable;
                 if waits {
@@ -188,8 +214,8 @@ impl MemoryBatch {
             return false;
         }
         let now = self.now_ms();
-        let mut ids: Vec<String> = self.children_of(id);
-        ids.push(id.to_owned());
+        let mut ids = vec![id.to_owned()];
+        ids.extend(self.children_of(id));
         for id in ids {
             self.change(&id, |seen| {
                 if seen.status.is_terminal() {
@@ -213,6 +239,14 @@ impl MemoryBatch {
             });
         }
         true
+    }
+
+    /// Somebody else's job, whatever its name.
+    pub fn submit_foreign(&mut self, name: &str, request: &JobRequest) -> String {
+        self.foreign_name = Some(name.to_owned());
+        let id = self.submit(request);
+        self.foreign_name = None;
+        id
     }
 
     pub(super) fn submit(&mut self, request: &JobRequest) -> String {
@@ -277,7 +311,10 @@ impl MemoryBatch {
     fn fresh(&self, request: &JobRequest, id: String, array: Option<ArrayRole>) -> BatchJob {
         let seen = JobSeen {
             id,
-            name: request.name.to_string(),
+            name: self
+                .foreign_name
+                .clone()
+                .unwrap_or_else(|| request.name.to_string()),
             queue: request.queue.clone(),
             status: JobStatus::Submitted,
             status_reason: None,

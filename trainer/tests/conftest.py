@@ -30,6 +30,7 @@ os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
 
 TRAINER = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
+RUN_ID = "tiny-20261123T0200Z"
 # Steps short enough to be stopped between, and a checkpoint so often that a kill finds one. All
 # tests train with these, so that one program serves them.
 TINY = {
@@ -105,7 +106,7 @@ class Place:
         path.write_text(json.dumps(self.params if params is None else params))
         out.mkdir(parents=True, exist_ok=True)
         return {
-            "TRAINSPOT_RUN_ID": "tiny-20261123T0200Z",
+            "TRAINSPOT_RUN_ID": RUN_ID,
             "TRAINSPOT_PIPELINE": "tiny",
             "TRAINSPOT_STAGE": stage,
             "TRAINSPOT_SHARD": str(shard),

@@ -31,6 +31,11 @@ def refused(config, params):
         ({"learning_rate": -1}, "`learning_rate` must be positive, received: -1.0"),
         ({"dim": 10, "heads": 3}, "`dim` must be a multiple of `heads` (3), received: 10"),
         ({"dropout": 1}, "`dropout` must be in [0, 1), received: 1.0"),
+        ({"repeats": "yes"}, '`repeats` must be one of "auto", true, false (default "auto"), rece'),
+        (
+            {"repeats": 1},
+            '`repeats` must be one of "auto", true, false (default "auto"), received: 1',
+        ),
         ({"chunk_s": 3}, "`chunk_s` must be in (0, 2], received: 3.0"),
     ],
 )
@@ -47,6 +52,13 @@ def test_a_misspelt_parameter_is_refused_with_the_right_one():
 
 def test_whole_numbers_may_be_written_as_decimals():
     assert parse(TrainConfig, {"epochs": 3.0}).epochs == 3
+
+
+@pytest.mark.parametrize("repeats", ["auto", True, False])
+@pytest.mark.parametrize("config", [TrainConfig, EvaluateConfig, RecommendConfig])
+def test_repeats_are_told_or_left_to_the_data(config, repeats):
+    assert parse(config, {"repeats": repeats}).repeats is repeats
+    assert parse(config, {}).repeats == "auto"
 
 
 def test_stages_after_training_share_their_parameters():

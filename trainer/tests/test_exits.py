@@ -1,6 +1,7 @@
 """Exit codes and `failure.json`, as the agent sees them."""
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -81,12 +82,22 @@ def test_gather_is_told_of_repeats_by_its_own_parameters(place):
     code, errors = place.call("recommend", out, params=params)
     assert code == 0, errors
 
-    for told, expected in ((params, 0), ({}, 65)):
+    for told, expected in ((params, 0), ({}, 0), ({"repeats": False}, 64)):
         assert place.call("gather", place.root / "out", params=told)[0] == expected
 
-    assert failure(place.root / "out")["hint"] == (
-        "set `repeats` alike in the params of evaluate, recommend and gather"
+    assert failure(place.root / "out")["reason"] == (
+        '`repeats` must be "auto" or true as train wrote, received: false'
     )
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "recommend"])
+def test_a_stage_that_contradicts_the_rule_of_train_is_64(place, trained, stage):
+    shutil.copytree(trained.inputs, place.inputs, dirs_exist_ok=True)
+
+    code, _ = place.call(stage, place.root / "out", params={"repeats": False})
+
+    assert code == 64
+    assert failure(place.root / "out")["reason"].endswith("as train wrote, received: false")
 
 
 def test_verbs_without_a_network_import_neither_keras_nor_jax(place, tmp_path):

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY
+from conftest import RUN_ID, TINY
 
+from trainer import baselines, rule
 from trainer import top_k as blocks
 from trainer.atomic import sha256_of, write_json
 from trainer.config import CANDIDATES, EvaluateConfig, RecommendConfig
@@ -16,6 +17,7 @@ from trainer.dataset import read_interactions
 from trainer.evaluate import evaluate
 from trainer.failure import BelowFloor, ConfigurationError, DataError
 from trainer.gather import gather
+from trainer.metrics import per_user, run_candidate
 from trainer.progress import Progress, curve
 from trainer.recommend import recommend
 from trainer.split import p2_rolling
@@ -52,6 +54,14 @@ def test_train_writes_what_the_agent_and_the_report_read(trained):
     }
     card = (out / "model-card.md").read_text()
     assert "events before the split, then all events" in card
+    assert "may be recommended again. Why: 16.4 % of the events before the split return" in card
+
+
+def test_train_writes_the_rule_that_the_data_decides(trained):
+    written = rule.written(trained.inputs / "train" / "model")
+
+    assert written == rule.decide(read_interactions(trained.data), run_id=RUN_ID)
+    assert (written.decided_by, written.repeats) == ("data", True)
 
 
 def test_parameters_are_echoed_next_to_the_model(trained):
@@ -64,7 +74,7 @@ def test_parameters_are_echoed_next_to_the_model(trained):
 def evaluated(trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluate")
     config = EvaluateConfig(p1_network_epochs=1)
-    evaluate(config, trained.data, trained.inputs, out, Progress(out, "evaluate"))
+    evaluate(config, trained.data, told(trained, False), out, Progress(out, "evaluate"))
     return json.loads((out / "metrics.json").read_text())
 
 
@@ -74,6 +84,7 @@ def test_metrics_have_the_agreed_shape(evaluated):
         "dataset_fingerprint",
         "gate_protocol",
         "best",
+        "rule",
         "protocols",
         "champion",
     }
@@ -173,6 +184,20 @@ def test_a_champion_network_is_scored_again_on_the_same_split(trained, tmp_path)
     )
 
 
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_champion_is_scored_by_the_rule_of_this_data(trained, tmp_path, repeats):
+    """Whatever rule the champion itself was made by."""
+    inputs = tmp_path / "in"
+    shutil.copytree(told(trained, repeats) / "train", inputs / "train")
+    shutil.copytree(told(trained, not repeats) / "train", inputs / "champion")
+
+    report = evaluate_with(trained, inputs, tmp_path / "out", champion_candidate="network")
+
+    network = report["protocols"]["p2_rolling"]["candidates"]["network"]
+    assert report["rule"]["repeats"] is repeats
+    assert report["champion"]["ndcg_at_10"]["mean"] == pytest.approx(network["ndcg_at_10"]["mean"])
+
+
 def test_a_champion_of_nobody_is_refused(trained, tmp_path):
     with pytest.raises(ConfigurationError, match="`champion_candidate` must be set"):
         with_champion(trained, tmp_path, EvaluateConfig())
@@ -187,19 +212,37 @@ def test_a_best_below_the_floor_is_78_and_still_leaves_its_metrics(trained, tmp_
     assert (tmp_path / "metrics.json").exists()
 
 
-def shards_of(trained, root, candidate, shards, top_k=7, repeats=False):
-    """Recommends all shards into `root` as gather's input."""
+def told(trained, repeats):
+    """Inputs whose train stage was told a rule: only the record differs from what it trained."""
+    made = trained.root / f"in-told-{repeats}"
+    if not made.exists():
+        shutil.copytree(trained.inputs / "train", made / "train")
+        record(made, rule.decide(read_interactions(trained.data), repeats, RUN_ID).record())
+    return made
+
+
+def record(inputs, written):
+    """Puts another rule, or none, beside the model."""
+    path = inputs / "train" / "model" / "config.json"
+    about = json.loads(path.read_text())
+    del about["rule"]
+    write_json(path, about if written is None else {**about, "rule": written})
+
+
+def shards_of(trained, root, candidate, shards, top_k=7, inputs=None, run_id=RUN_ID, **params):
+    """Recommends all shards into `root` as gather's input; unless told, without repeats."""
     for shard in range(shards):
         out = root / "recommend" / str(shard)
         out.mkdir(parents=True)
         recommend(
-            RecommendConfig(candidate, top_k, repeats),
+            RecommendConfig(candidate, top_k, **params),
             trained.data,
-            trained.inputs,
+            inputs or told(trained, False),
             out,
             shard,
             shards,
             Progress(out, "recommend"),
+            run_id=run_id,
         )
 
 
@@ -208,7 +251,7 @@ def all_rows(root):
     return pa.concat_tables(pq.read_table(path / "recommendations.parquet") for path in folders)
 
 
-def run_gather(trained, root, repeats=False, **asked):
+def run_gather(trained, root, repeats="auto", **asked):
     out = root / "out"
     out.mkdir(exist_ok=True)
     return gather(asked, trained.data, root, out, Progress(out, "gather"), repeats)
@@ -230,6 +273,7 @@ def test_any_number_of_shards_gives_the_same_rows(trained, tmp_path, candidate):
         "top_k",
         "candidate",
         "repeats",
+        "rule",
         "files",
         "verified",
     }
@@ -278,17 +322,17 @@ def test_a_row_is_as_long_as_what_is_left_when_that_is_less(trained, tmp_path):
 
 @pytest.mark.parametrize("candidate", ["network", "sequential-rules"])
 def test_with_repeats_the_best_items_of_all_are_served(trained, tmp_path, candidate):
-    shards_of(trained, tmp_path, candidate, 2, top_k=1000, repeats=True)
+    shards_of(trained, tmp_path, candidate, 2, top_k=1000, inputs=trained.inputs)
     events = read_interactions(trained.data)
 
-    result = run_gather(trained, tmp_path, repeats=True)
+    result = run_gather(trained, tmp_path)
 
     assert result["repeats"] is True
     about = json.loads((tmp_path / "recommend" / "1" / "shard.json").read_text())
     assert about["repeats"] is True
     rows = all_rows(tmp_path)
     assert all(len(set(items)) == events.n_items for items in rows.column("items").to_pylist())
-    # The items that are masked by default are the only difference.
+    # The items that are masked under the other rule are the only difference.
     shards_of(trained, tmp_path / "unseen", candidate, 1, top_k=1000)
     fresh = all_rows(tmp_path / "unseen").column("items").to_pylist()
     for user, items in enumerate(rows.column("items").to_pylist()):
@@ -297,40 +341,150 @@ def test_with_repeats_the_best_items_of_all_are_served(trained, tmp_path, candid
         assert [item for item in items if item not in had] == fresh[user]
 
 
-@pytest.mark.parametrize("made_with", [True, False])
-def test_shards_made_under_another_rule_than_the_run_are_refused(trained, tmp_path, made_with):
-    shards_of(trained, tmp_path, "popularity", 2, repeats=made_with)
+@pytest.mark.parametrize("made_by", [True, False])
+def test_shards_made_by_another_rule_than_the_params_tell_are_refused(trained, tmp_path, made_by):
+    shards_of(trained, tmp_path, "popularity", 2, inputs=told(trained, made_by))
+    run_gather(trained, tmp_path, repeats=made_by)
 
-    reason = refused(trained, tmp_path, repeats=not made_with)
+    with pytest.raises(ConfigurationError) as caught:
+        run_gather(trained, tmp_path, repeats=not made_by)
 
-    told = json.dumps(made_with)
-    assert reason == (
-        f"shard 0: `repeats` must be {json.dumps(not made_with)} in this run, received: {told}"
+    assert caught.value.reason == (
+        f'`repeats` must be "auto" or {json.dumps(made_by)} as train wrote, '
+        f"received: {json.dumps(not made_by)}"
     )
 
 
-def test_one_shard_under_another_rule_than_the_others_is_named(trained, tmp_path):
+def tell_shards(root, change):
+    """Changes what each shard says of itself; its rows stay right."""
+    for path in root.glob("recommend/*/shard.json"):
+        about = json.loads(path.read_text())
+        change(about)
+        write_json(path, about)
+
+
+def say_that_the_data_decided(about):
+    about["rule"] |= {"decided_by": "data", "repeat_share": 0.05}
+
+
+def test_shards_made_by_another_rule_than_the_dataset_has_are_refused(trained, tmp_path):
     shards_of(trained, tmp_path, "popularity", 2)
-    shards_of(trained, tmp_path / "other", "popularity", 2, repeats=True)
+    tell_shards(tmp_path, say_that_the_data_decided)
+
+    assert refused(trained, tmp_path) == (
+        "shard 0: `repeats` must be true by this dataset, received: false"
+    )
+
+
+def test_shards_that_contradict_their_own_record_are_refused(trained, tmp_path):
+    shards_of(trained, tmp_path, "popularity", 2)
+    tell_shards(tmp_path, lambda about: about.update(repeats=True))
+
+    assert refused(trained, tmp_path) == (
+        "shard 0: `repeats` must be false by its own `rule`, received: true"
+    )
+
+
+def test_shards_with_rows_of_the_other_rule_are_refused(trained, tmp_path):
+    """A record alone proves nothing: the rows are looked at."""
+    shards_of(trained, tmp_path, "popularity", 2, inputs=trained.inputs)
+    record_of_false = rule.decide(read_interactions(trained.data), False, RUN_ID).record()
+    tell_shards(tmp_path, lambda about: about.update(repeats=False, rule=record_of_false))
+
+    assert "had already" in refused(trained, tmp_path)
+
+
+def test_one_shard_by_another_rule_than_the_others_is_named(trained, tmp_path):
+    shards_of(trained, tmp_path, "popularity", 2)
+    shards_of(trained, tmp_path / "other", "popularity", 2, inputs=trained.inputs)
     shutil.rmtree(tmp_path / "recommend" / "1")
     shutil.copytree(tmp_path / "other" / "recommend" / "1", tmp_path / "recommend" / "1")
 
     assert refused(trained, tmp_path).startswith("shard 1: `repeats` must be False")
 
 
+def test_recommend_refuses_params_that_contradict_train(trained, tmp_path):
+    with pytest.raises(ConfigurationError, match='`repeats` must be "auto" or true as train wrote'):
+        shards_of(trained, tmp_path, "popularity", 1, inputs=trained.inputs, repeats=False)
+
+
+def test_recommend_without_a_record_goes_by_the_data_and_so_does_gather(trained, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(trained.inputs, old)
+    record(old, None)
+
+    shards_of(trained, tmp_path, "network", 2, inputs=old)
+
+    result = run_gather(trained, tmp_path)
+    assert (result["repeats"], result["rule"]["decided_by"]) == (True, "data")
+
+
+def test_a_champion_of_earlier_data_serves_by_the_rule_of_this_data(trained, tmp_path):
+    champion = tmp_path / "champion"
+    shutil.copytree(trained.inputs, champion)
+    earlier = rule.decide(read_interactions(trained.data), False, "tiny-20261120T0200Z").record()
+    earlier |= {"decided_by": "data", "repeat_share": 0.0, "dataset_fingerprint": "earlier"}
+    record(champion, earlier)
+
+    shards_of(trained, tmp_path, "network", 2, inputs=champion)
+
+    assert run_gather(trained, tmp_path)["repeats"] is True
+
+
+def evaluate_with(trained, inputs, out, **params):
+    out.mkdir(exist_ok=True)
+    return evaluate(EvaluateConfig(**params), trained.data, inputs, out, Progress(out, "evaluate"))
+
+
 @pytest.mark.parametrize("repeats", [True, False])
 def test_what_is_measured_is_what_is_served(trained, tmp_path, repeats):
-    config = EvaluateConfig(repeats=repeats)
+    inputs = told(trained, repeats)
 
-    report = evaluate(
-        config, trained.data, trained.inputs, tmp_path, Progress(tmp_path, "evaluate")
-    )
+    report = evaluate_with(trained, inputs, tmp_path / "out")
 
+    shards_of(trained, tmp_path, "popularity", 1, inputs=inputs)
+    served = run_gather(trained, tmp_path)
+    assert report["rule"] == served["rule"] == rule.written(inputs / "train" / "model").record()
+    assert served["repeats"] is repeats
     rolling = report["protocols"]["p2_rolling"]
     assert f"as in what is served (`repeats` is {json.dumps(repeats)}" in rolling["description"]
-    split = p2_rolling(read_interactions(trained.data), repeats)
+    assert report["rule"]["reason"] in rolling["description"]
+    events = read_interactions(trained.data)
+    split = p2_rolling(events, repeats)
     assert rolling["events"] == len(split.cases.target_item)
     assert "as in what is served" not in report["protocols"]["p1"]["description"]
+    # What a user had is ranked exactly where it is a target.
+    popularity = baselines.fit("popularity", split.fit)
+    ranked = run_candidate(popularity, events.item, split.cases, events.n_items, not repeats)
+    expected = per_user(
+        ranked.ranks <= 10, split.cases.user[split.cases.target_row], np.unique(split.cases.user)
+    )
+    hits = rolling["candidates"]["popularity"]["hr_at_10"]["mean"]
+    assert hits == pytest.approx(expected.mean())
+
+
+def test_the_rules_of_data_and_params_differ_in_nothing_but_who_decided(trained, tmp_path):
+    by_data = evaluate_with(trained, trained.inputs, tmp_path / "data")
+    by_params = evaluate_with(trained, told(trained, True), tmp_path / "params")
+
+    scores = [report["protocols"]["p2_rolling"]["candidates"] for report in (by_data, by_params)]
+    assert scores[0] == scores[1]
+    assert (by_data["rule"]["decided_by"], by_params["rule"]["decided_by"]) == ("data", "params")
+
+
+def test_evaluate_refuses_params_that_contradict_train(trained, tmp_path):
+    with pytest.raises(ConfigurationError, match="as train wrote, received: false"):
+        evaluate_with(trained, trained.inputs, tmp_path, repeats=False)
+
+
+def test_evaluate_of_a_model_without_a_record_goes_by_the_data(trained, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(trained.inputs, old)
+    record(old, None)
+
+    report = evaluate_with(trained, old, tmp_path / "out")
+
+    assert (report["rule"]["repeats"], report["rule"]["decided_by"]) == (True, "data")
 
 
 @pytest.fixture
@@ -438,11 +592,11 @@ def test_wrong_rows_are_found_though_the_checksum_is_right(trained, good, change
 
 
 def test_wrong_rows_with_repeats_are_found_too(trained, tmp_path):
-    shards_of(trained, tmp_path, "popularity", 2, repeats=True)
+    shards_of(trained, tmp_path, "popularity", 2, inputs=trained.inputs)
 
     rewrite(tmp_path, 1, swap_first_items)
 
-    reason = refused(trained, tmp_path, repeats=True)
+    reason = refused(trained, tmp_path)
     assert reason == "shard 1: has an item twice for one user"
 
 

@@ -1,4 +1,4 @@
-"""The candidates that need no network: two popularities and sequential rules.
+"""The candidates that need no network: two popularities, sequential rules and item-kNN.
 
 They are fitted from scratch in seconds wherever they are needed, so they have no saved state
 that could go stale. Every candidate here and elsewhere has `scores(item, start, end, user)`.
@@ -10,11 +10,12 @@ import numpy as np
 from scipy import sparse
 
 from trainer.dataset import Interactions
+from trainer.decay import decayed_counts, decayed_weights
+from trainer.neighbours import Neighbours, neighbours
 
 # Chosen once on the first 80 % of MovieLens-100K and of Online Retail, each split again at its own
 # 80 %; the events that `evaluate` predicts there took no part in the choice.
-RECENT_HALF_LIFE = 0.02  # of the fitted span: with a year of data, a week
-RULE_HALF_LIFE = 0.25  # what follows what changes more slowly than what is popular
+RULE_HALF_LIFE = 0.25  # of the fitted span: changes more slowly than what is popular
 WINDOW = 10  # how far apart two events may be and still make a rule
 PRIOR_WEIGHT = (
     100.0  # a rule counts as if this many transitions to recently popular items were seen
@@ -60,7 +61,7 @@ class SequentialRules:
         )
 
 
-def fit(name: str, events: Interactions) -> Popularity | SequentialRules:
+def fit(name: str, events: Interactions) -> Popularity | SequentialRules | Neighbours:
     """Fits the baseline called `name` on `events`."""
     if name == "popularity":
         counts = np.bincount(events.item, events.weight, events.n_items)
@@ -69,21 +70,9 @@ def fit(name: str, events: Interactions) -> Popularity | SequentialRules:
         return Popularity(decayed_counts(events).astype(np.float32))
     if name == "sequential-rules":
         return rules(events)
+    if name == "item-knn":
+        return neighbours(events)
     raise ValueError(f"no baseline is called {name!r}")
-
-
-def decayed_weights(events: Interactions, half_life_share: float) -> np.ndarray:
-    """Each event's weight, halved for each half-life that it is old."""
-    if events.n_events == 0:
-        return np.zeros(0)
-    newest, oldest = int(events.time_ms.max()), int(events.time_ms.min())
-    half_life = max((newest - oldest) * half_life_share, 1.0)
-    return events.weight * np.exp2((events.time_ms - newest) / half_life)
-
-
-def decayed_counts(events: Interactions) -> np.ndarray:
-    """How popular each item is now."""
-    return np.bincount(events.item, decayed_weights(events, RECENT_HALF_LIFE), events.n_items)
 
 
 def rules(events: Interactions) -> SequentialRules:

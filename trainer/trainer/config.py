@@ -9,13 +9,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from trainer.failure import ConfigurationError
 
 NETWORK_MODELS = ("sequential-two-tower", "two-tower-id")
-CANDIDATES = ("network", "popularity", "recency-popularity", "sequential-rules")
+CANDIDATES = ("network", "popularity", "recency-popularity", "sequential-rules", "item-knn")
 BASELINES = CANDIDATES[1:]
+AUTO = "auto"
+# Whether items that a user had already count; "auto" lets the data decide, see `rule.py`.
+Repeats = Literal["auto", True, False]
 T = TypeVar("T")
 
 
@@ -116,7 +119,7 @@ class TrainConfig:
     chunk_s: float = 0.25  # aimed-at length of one compiled chunk of steps; at most 2
     stall_after_s: float = 600.0
     deterministic: bool = False
-    repeats: bool = False  # changes no weight: see `EvaluateConfig.repeats`
+    repeats: Repeats = AUTO  # changes no weight; what is decided here holds for the whole run
     raise_at_step: int | None = None  # test only: fail with a bug at this step
 
     def __post_init__(self) -> None:
@@ -165,9 +168,7 @@ class EvaluateConfig:
     seed: int = 7
     p1_network_epochs: int = 0  # 0: the network is not scored on P1
     quality_floor: float | None = None  # NDCG@10 on P2-rolling below which the stage exits 78
-    # Items that a user had already may come again: they are ranked and are targets of P2-rolling.
-    # The stages that serve must be told the same, or what is measured is not what is served.
-    repeats: bool = False
+    repeats: Repeats = AUTO  # as train decided; what contradicts it is refused
     champion_candidate: str | None = None
     champion_run_id: str | None = None
 
@@ -184,7 +185,7 @@ class RecommendConfig:
 
     candidate: str = "network"
     top_k: int = 50
-    repeats: bool = False  # items that a user had already are recommended too
+    repeats: Repeats = AUTO  # as train decided; what contradicts it is refused
 
     def __post_init__(self) -> None:
         known_candidate("candidate", self.candidate)
@@ -221,8 +222,12 @@ def parse(config: type[T], params: Mapping[str, Any], also: tuple[type, ...] = (
     for name, value in params.items():
         if name in kinds:
             default = kinds[name].default
-            kind = getattr(kinds[name].type, "__name__", str(kinds[name].type))
-            values[name] = of_kind(name, value, kind, default)
+            kind = kinds[name].type
+            values[name] = (
+                one_of(name, value, get_args(kind), default)
+                if get_origin(kind) is Literal
+                else of_kind(name, value, getattr(kind, "__name__", str(kind)), default)
+            )
         elif name not in others:
             near = difflib.get_close_matches(name, [*kinds, *others], n=1)
             raise ConfigurationError(
@@ -230,6 +235,17 @@ def parse(config: type[T], params: Mapping[str, Any], also: tuple[type, ...] = (
                 f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(kinds))}",
             )
     return config(**values)
+
+
+def one_of(name: str, value: Any, options: tuple[Any, ...], default: Any) -> Any:
+    """Checks a JSON value against the few that there are; 1 is not `true`."""
+    for option in options:
+        if type(value) is type(option) and value == option:
+            return value
+    shown = ", ".join(json.dumps(option) for option in options)
+    raise ConfigurationError(
+        f"`{name}` must be one of {shown} (default {json.dumps(default)}), received: {value!r}"
+    )
 
 
 def of_kind(name: str, value: Any, kind: str, default: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer import candidates, metrics, model_files
+from trainer import candidates, metrics, model_files, rule
 from trainer.atomic import rfc3339, write_json
 from trainer.bootstrap import interval, resampled_means
 from trainer.config import BASELINES, EvaluateConfig
@@ -32,7 +32,7 @@ P1_TEXT = (
 )
 REPEATS_TEXT = (
     " All items are ranked, ties at mid-rank. Items that the user had already are ranked and are "
-    "targets too, as in what is served (`repeats` is true)."
+    "targets too, as in what is served (`repeats` is true: "
 )
 RULE_TEXT = (
     " All items are ranked, ties at mid-rank. Items that the user had already are neither ranked "
@@ -46,20 +46,23 @@ def evaluate(
     """Scores all candidates, writes `metrics.json` and returns it."""
     progress.say("reading data")
     events = read_interactions(data_dir)
-    saved = model_files.load(input_dir / "train" / "model", model_files.EVALUATED)
+    model_dir = input_dir / "train" / "model"
+    saved = model_files.load(model_dir, model_files.EVALUATED)
     if saved.about["dataset_fingerprint"] != events.fingerprint:
         raise DataError(
             f"the network must be of this dataset ({events.fingerprint}), "
             f"received: {saved.about['dataset_fingerprint']}"
         )
-    rolling = p2_rolling(events, config.repeats)
+    # The champion is scored by this rule too: it would serve these users of this dataset.
+    going_by = rule.followed(rule.written(model_dir), config.repeats, events)
+    rolling = p2_rolling(events, going_by.repeats)
     if len(rolling.cases) == 0 or rolling.fit.n_events == 0:
         raise DataError(nothing_to_judge(rolling), REPEATS_HINT)
 
     contenders: dict[str, Candidate] = {"network": candidates.network(saved, events)}
     contenders |= {name: candidates.baselines.fit(name, rolling.fit) for name in BASELINES}
     champion, champion_text = the_champion(config, rolling, events, input_dir, contenders)
-    p2 = score(contenders | champion, rolling, events, progress, hides_seen=not config.repeats)
+    p2 = score(contenders | champion, rolling, events, progress, hides_seen=not going_by.repeats)
 
     out_of_time = p1_leave_one_out(events)
     p1_contenders: dict[str, Candidate] = {
@@ -76,9 +79,13 @@ def evaluate(
     names = list(contenders)
     means = {name: user_means(p2, name)[GATE_METRIC].mean() for name in names}
     best = max(names, key=lambda name: (means[name], -names.index(name)))
-    served = f"as in what is served (`repeats` is false; {rolling.repeats} later repeats left out)"
-    rule_text = f"{RULE_TEXT}, {served}."
-    p2_text = P2_TEXT + (REPEATS_TEXT if config.repeats else rule_text) + champion_text
+    rule_text = REPEATS_TEXT
+    if not going_by.repeats:
+        rule_text = (
+            f"{RULE_TEXT}, as in what is served (`repeats` is false, with {rolling.repeats} later "
+            "repeats left out: "
+        )
+    p2_text = P2_TEXT + f"{rule_text}{going_by.reason})." + champion_text
     p1_text = P1_TEXT + RULE_TEXT + "."
     if "network" not in p1_contenders:
         p1_text += " The network was not fitted for this protocol (`p1_network_epochs` is 0)."
@@ -87,6 +94,7 @@ def evaluate(
         "dataset_fingerprint": events.fingerprint,
         "gate_protocol": "p2_rolling",
         "best": best,
+        rule.KEY: going_by.record(),
         "protocols": {"p2_rolling": protocol(p2, names, (best,), p2_text, config.seed)},
         "champion": None,
     }

@@ -1,8 +1,9 @@
 """The gather stage: proves that the shards together are the recommendations of all users.
 
 It trusts nothing that a shard says about itself: rows, users, distinctness, unseen items and the
-order of scores are checked against the files and the dataset, under the rule of this run and not
-the one that a shard claims. It changes and copies no rows.
+order of scores are checked against the files and the dataset. Whether repeats count is the rule
+that train decided and the shards carry; it must be the one that the dataset and the params of this
+run tell. It changes and copies no rows.
 """
 
 import json
@@ -15,13 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from trainer import rule
 from trainer.atomic import sha256_of, write_json
+from trainer.config import AUTO, Repeats
 from trainer.dataset import Interactions, read_interactions
 from trainer.failure import DataError
 from trainer.progress import Progress
 from trainer.recommend import ROWS, SHARD, shard_range
 
-AGREED = ("shards", "top_k", "candidate", "repeats", "dataset_fingerprint")
+AGREED = ("shards", "top_k", "candidate", "repeats", "dataset_fingerprint", rule.KEY)
 
 
 def gather(
@@ -30,11 +33,11 @@ def gather(
     input_dir: Path,
     out_dir: Path,
     progress: Progress,
-    repeats: bool = False,
+    repeats: Repeats = AUTO,
 ) -> dict[str, Any]:
     """Verifies all shards and writes `recommendations.json`. `asked` may name the `candidate` and
     the `top_k` that the run wants; what it does not name is as the shards agree. `repeats` is
-    the run's own: shards made under another rule are refused."""
+    the rule that the run's params tell, if they tell one."""
     progress.say("reading data")
     events = read_interactions(data_dir)
     folder = input_dir / "recommend"
@@ -50,13 +53,15 @@ def gather(
             f"shard 0: must be of this dataset ({events.fingerprint}), "
             f"received: {first['dataset_fingerprint']}"
         )
-    if first["repeats"] != repeats:
+    going_by = rule.parsed(first[rule.KEY], f"recommend/0/{SHARD}")
+    if first["repeats"] != going_by.repeats:
         raise DataError(
-            f"shard 0: `repeats` must be {json.dumps(repeats)} in this run, "
-            f"received: {json.dumps(first['repeats'])}",
-            "set `repeats` alike in the params of evaluate, recommend and gather",
+            f"shard 0: `repeats` must be {json.dumps(going_by.repeats)} by its own `{rule.KEY}`, "
+            f"received: {json.dumps(first['repeats'])}"
         )
-    seen = had_already(events, repeats)
+    rule.refuse_unlike_data(going_by, events, "shard 0")
+    rule.refuse_contradiction(going_by, repeats)
+    seen = had_already(events, going_by.repeats)
     unseen = events.n_items - np.bincount(seen // events.n_items, minlength=events.n_users)
     for shard, about in enumerate(abouts):
         progress.tick(shard, len(abouts), "verifying shards")
@@ -70,7 +75,8 @@ def gather(
         "rows": rows,
         "top_k": first["top_k"],
         "candidate": first["candidate"],
-        "repeats": repeats,
+        "repeats": going_by.repeats,
+        rule.KEY: going_by.record(),
         "files": [
             {"shard": shard, "rows": about["rows"], "sha256": about["sha256"]}
             for shard, about in enumerate(abouts)
@@ -103,6 +109,7 @@ def read_shards(folder: Path) -> list[dict[str, Any]]:
             about = json.loads(path.read_text(encoding="utf-8"))
             kinds = {"shard": int, "shards": int, "users": int, "rows": int, "top_k": int}
             kinds |= {"sha256": str, "candidate": str, "dataset_fingerprint": str, "repeats": bool}
+            kinds |= {rule.KEY: dict}
             if not all(isinstance(about[key], kind) for key, kind in kinds.items()):
                 raise DataError(f"shard {number}: `{SHARD}` has a field of a wrong type")
         except (OSError, ValueError, KeyError, TypeError) as error:

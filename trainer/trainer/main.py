@@ -94,7 +94,7 @@ def run_stage(verb: str, env: Environment, requests: Requests) -> None:
         config = parse(TrainConfig, env.params)
         folders = Folders(env.data_dir, env.checkpoint_dir, env.output_dir)
         with Watchdog(config.stall_after_s, lambda why: report(env.output_dir, why)) as watchdog:
-            train(config, folders, requests, watchdog, env.ignore_checkpoint)
+            train(config, folders, requests, watchdog, env.ignore_checkpoint, env.run_id)
     elif verb == "evaluate":
         from trainer.evaluate import evaluate
 
@@ -106,7 +106,7 @@ def run_stage(verb: str, env: Environment, requests: Requests) -> None:
         config = parse(RecommendConfig, env.params, later)
         dropped = env.drop_shard == env.shard
         place = (env.data_dir, env.input_dir, env.output_dir, env.shard, env.shards)
-        recommend(config, *place, progress, drop_rows=dropped)
+        recommend(config, *place, progress, drop_rows=dropped, run_id=env.run_id)
     else:
         from trainer.gather import gather
 

@@ -7,7 +7,7 @@ from trainer.dataset import Interactions
 
 SEEN = {
     False: "Items that a user had already are not recommended.",
-    True: "Items that a user had already may be recommended again.",
+    True: "Items that a user had already count as events to predict, and may be recommended again.",
 }
 
 
@@ -18,6 +18,7 @@ def model_card(about: dict[str, Any], events: Interactions, final_loss: float) -
         f"{key} {params[key]}" for key in sorted(params) if params[key] is not None
     )
     oldest, newest = rfc3339(int(events.time_ms.min())), rfc3339(int(events.time_ms.max()))
+    rule = about["rule"]
     versions, evaluated, served = about["versions"], about["evaluated"], about["served"]
     return f"""# Model card
 
@@ -37,12 +38,15 @@ Fingerprint `{about["dataset_fingerprint"]}`.
   to measure with.
 
 Either reads a user's whole history when it recommends (its newest {params["max_len"]} events), so
-it knows what the user did after it was fitted. Popularity and sequential rules, where one of them
-serves, are counted again from all events.
+it knows what the user did after it was fitted. Popularity, sequential rules and item-kNN, where
+one of them serves, are counted again from all events.
 
 ## What it is not
 It knows ids and their order only: no prices, texts, pictures or stock. An item that was not in its
-training data stands below all that were. {SEEN[params["repeats"]]}
+training data stands below all that were.
+
+{SEEN[rule["repeats"]]} Why: {rule["reason"]}.
+
 The last training loss is {final_loss:.4f}; a loss is no quality: see `metrics.json` of the evaluate
 stage, where the network stands beside plain baselines that may well beat it.
 

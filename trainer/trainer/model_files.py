@@ -5,6 +5,7 @@ Reading it needs neither Keras nor JAX, so a stage can look at a model without p
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from trainer.atomic import rfc3339, sha256_of, write_json, write_with
 from trainer.config import TrainConfig, parse
 from trainer.dataset import Interactions
 from trainer.failure import ConfigurationError, DataError
+from trainer.rule import KEY, Rule
+from trainer.split import Split
 
 SCHEMA = 1
 SERVED, EVALUATED = "weights.safetensors", "evaluated.safetensors"
@@ -56,34 +59,35 @@ def save(
     folder: Path,
     config: TrainConfig,
     events: Interactions,
-    fit: Interactions,
-    split_at_ms: int,
-    served: dict[str, np.ndarray],
-    evaluated: dict[str, np.ndarray],
+    split: Split,
+    rule: Rule,
+    weights: dict[str, dict[str, np.ndarray]],
 ) -> dict[str, Any]:
-    """Writes the folder and returns what `config.json` says."""
+    """Writes the folder and returns what `config.json` says. `weights` are by file name."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_with(folder / SERVED, lambda partial: save_file(served, partial))
-    write_with(folder / EVALUATED, lambda partial: save_file(evaluated, partial))
+    for name, tensors in weights.items():
+        write_with(folder / name, partial(save_file, tensors))
+    fit = split.fit
     of_all = np.bincount(events.item, minlength=events.n_items)
     of_fit = np.bincount(fit.item, minlength=events.n_items)
     items = pa.table({"item_id": events.item_ids, "events": of_all, "events_before_split": of_fit})
     users = pa.table({"user_id": events.user_ids})
-    write_with(folder / "items.parquet", lambda partial: pq.write_table(items, partial))
-    write_with(folder / "users.parquet", lambda partial: pq.write_table(users, partial))
+    write_with(folder / "items.parquet", partial(pq.write_table, items))
+    write_with(folder / "users.parquet", partial(pq.write_table, users))
     refitted = config.refit_epochs > 0
     about = {
         "schema": SCHEMA,
         "candidate": "network",
         "model": config.model,
-        "parameters": int(sum(value.size for value in served.values())),
+        "parameters": int(sum(value.size for value in weights[SERVED].values())),
         "params": asdict(config),
         "config_digest": config.digest(),
         "dataset_fingerprint": events.fingerprint,
         "users": events.n_users,
         "items": events.n_items,
         "events": events.n_events,
-        "split_at": rfc3339(split_at_ms),
+        "split_at": rfc3339(split.at_ms),
+        KEY: rule.record(),
         "evaluated": {"fitted_on": "events before the split", "events": fit.n_events},
         "served": {
             "fitted_on": "events before the split, then all events" if refitted

@@ -1,4 +1,4 @@
-"""The recommend stage: the best items of each user of one shard, unseen ones unless `repeats`.
+"""The recommend stage: the best items of each user of one shard, unseen ones unless repeats count.
 
 A shard is a contiguous range of the sorted users. Users are scored in blocks that lie on a grid
 over all users, not over the shard, so every user is computed in the same company and place
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainer import candidates, model_files
+from trainer import candidates, model_files, rule
 from trainer.atomic import sha256_of, write_json, write_with
 from trainer.config import RecommendConfig
 from trainer.dataset import Interactions, read_interactions
@@ -38,20 +38,23 @@ def recommend(
     shards: int,
     progress: Progress,
     drop_rows: bool = False,
+    run_id: str = "",
 ) -> dict[str, Any]:
     """Writes the rows of one shard and what `gather` needs to verify them."""
     progress.say("reading data")
     events = read_interactions(data_dir)
-    serving = candidates.candidate(
-        config.candidate, events, events, input_dir / "train" / "model", model_files.SERVED
-    )
+    model_dir = input_dir / "train" / "model"
+    going_by = rule.served(rule.written(model_dir), config.repeats, events, run_id)
+    serving = candidates.candidate(config.candidate, events, events, model_dir, model_files.SERVED)
     first, last = shard_range(events.n_users, shard, shards)
     lengths, items, scores = [], [], []
     size = rows_at_once(events.n_items)
     for low in range(first // size * size, last if last > first else 0, size):
         progress.tick(max(low - first, 0), last - first, config.candidate)
         users = np.arange(low, min(low + size, events.n_users))
-        counted, best, values = block_rows(serving, events, users, config, (first, last))
+        counted, best, values = block_rows(
+            serving, events, users, config.top_k, going_by, (first, last)
+        )
         lengths.append(counted)
         items.append(best)
         scores.append(values)
@@ -66,7 +69,8 @@ def recommend(
         "sha256": sha256_of(path),
         "top_k": config.top_k,
         "candidate": config.candidate,
-        "repeats": config.repeats,
+        "repeats": going_by.repeats,
+        rule.KEY: going_by.record(),
         "dataset_fingerprint": events.fingerprint,
     }
     if drop_rows:
@@ -80,15 +84,16 @@ def block_rows(
     serving: Candidate,
     events: Interactions,
     users: np.ndarray,
-    config: RecommendConfig,
+    most: int,
+    going_by: rule.Rule,
     wanted: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lengths, items and scores of the wanted users of one whole block."""
     start, end = events.offsets[users], events.offsets[users + 1]
     scores = serving.scores(events.item, start, end, users)
-    if not config.repeats:
+    if not going_by.repeats:
         hide_seen(scores, events.item, start, end)
-    best, values = top_k(scores, config.top_k)
+    best, values = top_k(scores, most)
     mine = (users >= wanted[0]) & (users < wanted[1])
     best, values = best[mine], values[mine]
     visible = np.isfinite(values)

@@ -1,8 +1,8 @@
 """Which events may be learnt from and which must be predicted, for both protocols.
 
 A case is one moment of one user: a history and the items that followed. Items that the user had
-are no targets unless repeats are asked for, and `recommend` serves them under the same rule: what
-is measured is what is served. A target's history is strictly earlier than it in P2-rolling, so
+are no targets unless repeats count (`rule.py`), and `recommend` serves them under the same rule:
+what is measured is what is served. A target's history is strictly earlier than it in P2-rolling, so
 lines of one order do not predict one another.
 """
 
@@ -14,8 +14,8 @@ from trainer.dataset import Interactions
 
 TRAIN_SHARE = 0.8
 REPEATS_HINT = (
-    "all timestamps may be the same: check the `timestamp` column; where people only come back to "
-    "what they had, set `repeats` in all stages"
+    "all timestamps may be the same: check the `timestamp` column; where people now only come back "
+    "to what they had, set `repeats` to true in train's params"
 )
 
 
@@ -49,6 +49,11 @@ def split_time(events: Interactions, share: float = TRAIN_SHARE) -> int:
     return int(ordered[min(int(len(ordered) * share), len(ordered) - 1)])
 
 
+def before_split(events: Interactions) -> Interactions:
+    """What P2-rolling fits on."""
+    return events.only(events.time_ms < split_time(events))
+
+
 def p2_rolling(events: Interactions, repeats: bool = False) -> Split:
     """Fit on what came before the split; predict each later event from all before it, and with
     `repeats` also those events with which a user comes back to an item."""
@@ -57,7 +62,7 @@ def p2_rolling(events: Interactions, repeats: bool = False) -> Split:
     targets = later[(once_a_moment(events) if repeats else is_first(events))[later]]
     rows, target_row = np.unique(moment_start(events)[targets], return_inverse=True)
     return Split(
-        fit=events.only(events.time_ms < at_ms),
+        fit=before_split(events),
         cases=cases(events, rows, target_row, targets),
         at_ms=at_ms,
         repeats=len(later) - len(targets),

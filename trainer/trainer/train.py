@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer import checkpoint, model_files
+from trainer import checkpoint, model_files, rule
 from trainer.atomic import write_bytes, write_json
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions, read_interactions
@@ -40,6 +40,7 @@ def train(
     requests: Requests,
     watchdog: Watchdog,
     ignore_checkpoint: bool = False,
+    run_id: str = "",
 ) -> dict[str, Any]:
     """Trains to the end and returns what `training.json` says.
 
@@ -54,7 +55,8 @@ def train(
     clock.lap("import_s")
     progress.say("reading data")
     events = read_interactions(folders.data)
-    split = p2_rolling(events, config.repeats)
+    decided = rule.decide(events, config.repeats, run_id)
+    split = p2_rolling(events, decided.repeats)
     refuse_what_cannot_be_learnt(split)
     loop = TrainingLoop(config, parts(config, events, split.fit))
     origin = checkpoint.Origin(config.model, events.fingerprint, config.digest(), config.seed)
@@ -76,7 +78,8 @@ def train(
     progress.say("writing the model", loop.step, loop.total)
     served, evaluated = loop.weights()
     model_dir = folders.out / "model"
-    about = model_files.save(model_dir, config, events, split.fit, split.at_ms, served, evaluated)
+    weights = {model_files.SERVED: served, model_files.EVALUATED: evaluated}
+    about = model_files.save(model_dir, config, events, split, decided, weights)
     last_loss = float(loop.losses[-1])
     write_bytes(folders.out / "model-card.md", model_card(about, events, last_loss).encode())
     write_json(folders.out / "curve.json", curve(loop.losses, history))

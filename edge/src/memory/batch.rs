@@ -199,6 +199,24 @@ impl MemoryBatch {
         });
     }
 
+    /// Every child of a parent runs to a good end at once, without a word of each. Ten thousand of them, one
+    /// by one, would each look at all the others.
+    pub fn finish_children(&mut self, parent: &str) {
+        let now = self.now_ms();
+        for id in self.children_of(parent) {
+            let Some(job) = self.jobs.get_mut(&id) else {
+                continue;
+            };
+            job.seen.status = JobStatus::Succeeded;
+            job.seen.stopped_at_ms = Some(now);
+            job.seen.attempts.push(AttemptSeen {
+                exit_code: Some(0),
+                ..AttemptSeen::default()
+            });
+        }
+        self.follow_children(parent);
+    }
+
     /// Tells of a queue whose head cannot start; the job stays as it is.
     pub fn block(&mut self, id: &str, reason: &str) {
         if let Some(job) = self.jobs.get(id) {

@@ -1,7 +1,7 @@
 //! The same news twice, three times at once, and in the wrong order.
 
 use jiff::SignedDuration;
-use trainspot_edge::memory::{AttemptEnd, Call, CallKind, MemoryEdge};
+use trainspot_edge::memory::{AttemptEnd, CallKind, MemoryEdge};
 use trainspot_shared::identity::Stage;
 use trainspot_stories::{Deed, Invocation, Spec, Wake, Week, answer, by_turns};
 
@@ -61,86 +61,6 @@ fn every_pair_of_calls_of_two_ticks_can_meet_without_harm() {
 
         assert_one_of_each(&week);
     }
-}
-
-#[test]
-fn a_duplicate_tick_costs_two_requests() {
-    let mut week = Week::new(&Spec::default());
-    week.tick(MONDAY);
-    let before = week.edge.calls().len();
-
-    week.tick(MONDAY);
-
-    assert_eq!(week.edge.counts_since(before), [(CallKind::Get, 2)].into());
-}
-
-/// The requests of one event without those that its actions make for themselves: what is read before
-/// the first save, and the saves. A save for the claims, and one for what came of each round of actions.
-fn own_requests(calls: &[Call]) -> (usize, usize) {
-    let is_save = |call: &Call| call.kind == CallKind::Put && call.what.ends_with("/run.json");
-    let first_save = calls.iter().position(is_save).unwrap_or(calls.len());
-    // The inputs of what follows: the champion for evaluate, the gates' own documents.
-    let is_input = |call: &&Call| {
-        ["champion.json", "metrics.json", "recommendations.json"]
-            .iter()
-            .any(|own| call.what.ends_with(own))
-    };
-    let before = &calls[..first_save];
-    let reads = before.len() - before.iter().filter(is_input).count();
-    (reads, calls.iter().filter(|call| is_save(call)).count())
-}
-
-#[test]
-fn a_duplicate_event_costs_one_request_and_a_new_one_at_most_four_besides_its_actions() {
-    let mut week = Week::new(&Spec::default());
-    week.script(
-        Stage::Train,
-        [
-            Deed::Reclaimed { step: 10 },
-            Deed::Ends(AttemptEnd::out_of_memory()),
-        ],
-    );
-    week.tick(MONDAY);
-    let mut n_events = 0;
-
-    for _ in 0..40 {
-        for event in week.take_events() {
-            let before = week.edge.calls().len();
-            week.wake(&event);
-            let calls = week.edge.calls().split_off(before);
-            if calls.is_empty() {
-                continue; // no rule takes it
-            }
-            let (reads, saves) = own_requests(&calls);
-            let submitted = calls.iter().find(|call| call.kind == CallKind::Submit);
-            // These two have a second round of actions: publish, then submit; promote, then tell.
-            let is_two_rounds = submitted.is_some_and(|call| call.what.contains("gather-"))
-                || calls.iter().any(|call| call.kind == CallKind::Publish);
-            // The end's own reads: every attempt's record.
-            let records = calls
-                .iter()
-                .filter(|call| call.what.ends_with("attempt.json"))
-                .count();
-            assert!(reads - records.min(reads) <= 2, "{calls:?}");
-            assert!(saves <= 2 + usize::from(is_two_rounds), "{calls:?}");
-
-            let before = week.edge.calls().len();
-            week.wake(&event);
-
-            n_events += 1;
-            assert_eq!(
-                week.edge.counts_since(before),
-                [(CallKind::Get, 1)].into(),
-                "{event:?}"
-            );
-        }
-        for id in week.runnable() {
-            week.work(&id);
-        }
-    }
-    assert!(n_events > 8, "{n_events}");
-    week.to_the_end();
-    week.assert_all_ended_and_told();
 }
 
 /// Everything that Batch told is told again, in an order by `seed`, each twice, after the whole run.

@@ -8,6 +8,7 @@ mod duplicates;
 mod failures;
 mod lost_answers;
 mod notices;
+mod requests;
 mod template;
 
 const MONDAY: &str = "2026-11-23T02:00:00Z";

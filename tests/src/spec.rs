@@ -88,6 +88,7 @@ impl fmt::Display for Spec {
             "skipped",
             "late",
             "cancelled",
+            "at_risk",
         ];
         if self.is_train_only {
             writeln!(

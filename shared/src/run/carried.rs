@@ -50,8 +50,9 @@ impl Run {
                         record.job_id = Some(job_id.clone());
                     }
                 });
-                // Closing began while the answer was on its way: this job is not wanted.
-                if self.phase == Phase::Closing || self.is_final() {
+                // The stage was closed while the answer was on its way: this job is not wanted. While it is
+                // only being closed, the job may turn out to be the one that was done before.
+                if self.is_final() {
                     let reason = format!("{OURS} the stage was closed");
                     return vec![Action::Terminate {
                         job_id: job_id.clone(),

@@ -9,6 +9,7 @@ mod failures;
 mod lost_answers;
 mod notices;
 mod requests;
+mod supervision;
 mod template;
 
 const MONDAY: &str = "2026-11-23T02:00:00Z";

@@ -1,0 +1,100 @@
+//! What supervision does by itself: for many runs at once, and before something is lost.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use trainspot_edge::memory::{AttemptEnd, Travel};
+use trainspot_shared::identity::{RunId, Stage};
+use trainspot_stories::{Arrival, Deed, Simulation, Spec, Wake, Week, answer, minutes};
+
+use super::MONDAY;
+
+/// What one call takes over the network, there and back: slow, for S3.
+const ON_THE_WAY: Duration = Duration::from_millis(50);
+const RUNS: usize = 50;
+const HALF_A_MINUTE: SignedDuration = SignedDuration::from_secs(30);
+
+/// So many runs, each with a training at work.
+fn many_at_work(n: usize) -> (Week, Vec<RunId>) {
+    let mut week = Week::new(&Spec::default().overlap("allow"));
+    let runs: Vec<RunId> = (0..n)
+        .map(|i| week.run_of(&format!("20261123T0200Z-m{i:016x}")))
+        .collect();
+    for run in &runs {
+        week.wake(&Wake::Request(json!({
+            "pipeline": "recommender", "run_id": run, "force": true,
+        })));
+    }
+    week.deliver_all();
+    assert_eq!(week.runnable().len(), n);
+    (week, runs)
+}
+
+/// One sweep in which every call takes its time; gives how long it took.
+fn sweep_over_the_network(week: &mut Week) -> SignedDuration {
+    let edge = week.caller(&Wake::Sweep, SignedDuration::ZERO);
+    edge.wait_by_timers();
+    edge.on_travel(|_| Travel {
+        there: ON_THE_WAY,
+        back: ON_THE_WAY,
+    });
+    let began_at = edge.clock();
+    let mut simulation = Simulation::default();
+    let (sight, settings) = (edge.clone(), week.settings.clone());
+    simulation.begin(edge.clone(), async move {
+        answer(&sight, &settings, &Wake::Sweep).await
+    });
+    let mut chance = fastrand::Rng::with_seed(1);
+    while !simulation.is_empty() {
+        if simulation.turn(edge.clock(), &mut chance).is_none() {
+            edge.advance_to(edge.next_moment().expect("somebody waits for an answer"));
+        }
+    }
+    edge.clock().duration_since(began_at)
+}
+
+#[test]
+fn fifty_runs_whose_jobs_ended_without_a_word_go_on_within_half_a_minute() {
+    let (mut week, runs) = many_at_work(RUNS);
+    for id in week.runnable() {
+        week.work(&id);
+    }
+    drop(week.take_events()); // nobody tells
+
+    let took = sweep_over_the_network(&mut week);
+
+    for run in &runs {
+        assert_eq!(week.end_of(run), "Evaluating", "{}", week.tell(run));
+    }
+    assert!(took < HALF_A_MINUTE, "{took:?}");
+    eprintln!("{RUNS} runs went on in {took:?} at 100 ms a call");
+}
+
+#[test]
+fn a_run_that_waits_loses_its_checkpoints_or_its_heartbeat_is_told_of_in_time() {
+    let mut week = Week::new(&Spec::default());
+    week.script(Stage::Train, [Deed::Stays]);
+    week.tick(MONDAY);
+    week.deliver_all();
+    week.sweep_for(minutes(150));
+    let waits = week.told();
+
+    let id = week.runnable().pop().expect("it waits for a host");
+    let mut worker = week.start(&id);
+    assert_eq!(week.arrive(&mut worker), Arrival::Work);
+    week.deliver_all();
+    week.sweep_for(minutes(50));
+    assert_eq!(week.told(), waits, "it works, and has time");
+    week.sweep_for(minutes(40));
+    let overdue = week.told();
+    week.end(&id, &AttemptEnd::exit(70));
+    week.to_the_end();
+
+    let run = week.run_of("20261123T0200Z");
+    let id = |what: &str| format!("{run}/at_risk-{what}-train-1-1");
+    assert_eq!(waits, [id("stuck")]);
+    assert_eq!(overdue[1..], [id("checkpoint_overdue")]);
+    assert_eq!(week.end_of(&run), "failed(bug)");
+    week.assert_all_ended_and_told();
+}

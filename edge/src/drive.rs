@@ -15,12 +15,13 @@ use jiff::SignedDuration;
 use trainspot_shared::identity::RunId;
 use trainspot_shared::layout;
 use trainspot_shared::pipeline::SpecError;
+use trainspot_shared::pipeline_head::PipelineHead;
 use trainspot_shared::run::{Observation, Run};
 
 pub use admit::{AdmitError, Admitted, admit};
 pub use sweep::{SweepError, Swept, sweep};
 
-use crate::cas::{self, CasError};
+use crate::cas::{self, CasError, Decision};
 use crate::jobs::JobsError;
 use crate::settings::Settings;
 use crate::store::StoreError;
@@ -115,6 +116,10 @@ pub async fn drive<E: Edge>(
         if run == known.document {
             return Ok(run);
         }
+        if known.document.is_settled() && !run.is_settled() {
+            // Before the save: an entry of a settled run is removed again, a wish without one is lost.
+            reenter(edge, settings, &run, by).await?;
+        }
         run.version += 1;
         run.write_id = edge.draw();
         #[cfg(feature = "planted")]
@@ -160,7 +165,7 @@ fn planned_lease(settings: &Settings) -> SignedDuration {
 #[cfg(feature = "planted")]
 fn planned_lease(settings: &Settings) -> SignedDuration {
     match settings.planted {
-        crate::planted::Planted::ShortLease => lease(settings.function_timeout) / 12,
+        crate::planted::Planted::ShortLease => lease(settings.function_timeout) / 9,
         _ => lease(settings.function_timeout),
     }
 }
@@ -206,6 +211,33 @@ fn overwrite_the_end(settings: &Settings, run: &mut Run, observation: &Observati
             because: format!("{} failed", job.name),
         });
     }
+}
+
+/// Puts a run back into its pipeline's head, so that supervision sees to it again: a submission that
+/// landed when all was over and settled has left a job that is to be ended.
+async fn reenter<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &Run,
+    by: &str,
+) -> Result<(), CasError> {
+    let key = layout::pipeline_head(run.id.pipeline());
+    let now = edge.now();
+    cas::change(
+        edge,
+        edge,
+        &settings.results_bucket,
+        &key,
+        |head: Option<&PipelineHead>, write_id| {
+            let next =
+                head.and_then(|head| head.reenter(&run.id, run.origin.clone(), now, by, write_id));
+            match next {
+                Some(next) => Decision::Write(Box::new(next), ()),
+                None => Decision::Leave(()),
+            }
+        },
+    )
+    .await
 }
 
 /// How long a claim is good for.

@@ -207,6 +207,30 @@ impl PipelineHead {
         Admitted::Write(Box::new(next), entry)
     }
 
+    /// Enters a run again that was settled, removed, and is not settled any more: a job of it came up that
+    /// nobody knew of. Its ledger is final, so it blocks nobody. `None` if its entry is still there.
+    pub fn reenter(
+        &self,
+        run_id: &RunId,
+        origin: Origin,
+        at: Timestamp,
+        by: &str,
+        write_id: String,
+    ) -> Option<Self> {
+        if self.entry(run_id).is_some() {
+            return None;
+        }
+        let mut next = self.next(write_id);
+        next.entries.push(Entry {
+            run_id: run_id.clone(),
+            origin,
+            admission: Admission::Start,
+            at,
+            by: by.to_owned(),
+        });
+        Some(next)
+    }
+
     /// Records how a run ended: its cost, and what it saw if it ended well. `None` if that stands already.
     pub fn record_end(
         &self,
@@ -468,6 +492,22 @@ mod tests {
         assert_eq!(see(&first, "cron(0 2 ? * MON,FRI *) UTC"), None);
         assert!(!other.makes_up(run(20).tick()));
         assert!(other.makes_up(run(23).tick()));
+    }
+
+    #[test]
+    fn a_run_that_comes_back_is_entered_once_and_blocks_nobody() {
+        let reenter = |head: &PipelineHead| {
+            let now = at("2026-11-21T12:00:00Z");
+            head.reenter(&run(20), Origin::Tick, now, "f", "w".to_owned())
+        };
+
+        let back = reenter(&head()).expect("it was not there");
+
+        assert_eq!(reenter(&back), None);
+        assert_eq!(
+            admit(&back, 23, Overlap::Skip, &[run(20)]).1,
+            Admission::Start
+        );
     }
 
     #[test]

@@ -214,6 +214,9 @@ pub struct Run {
     /// All attempt records were read after the end.
     #[serde(default)]
     pub is_reviewed: bool,
+    /// Jobs that were told to end did not in time: the review waits for them no longer.
+    #[serde(default)]
+    pub is_review_due: bool,
     /// People were told that the deadline passed.
     #[serde(default)]
     pub is_late: bool,
@@ -302,6 +305,7 @@ impl Run {
             closing: None,
             cancel_wanted: None,
             is_reviewed: false,
+            is_review_due: false,
             is_late: false,
             risks: Vec::new(),
             pending: Vec::new(),

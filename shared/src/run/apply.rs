@@ -1,6 +1,6 @@
 //! From an observation to actions.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::closing::superfluous;
 use super::{Action, BlockedSeen, DataSeen, End, Observation, Phase, Platform, Run};
@@ -10,6 +10,9 @@ use crate::host_shape::Wants;
 use crate::identity::{JobName, Stage};
 use crate::pipeline::{Pipeline, SpecError};
 use crate::pipeline_head::{Admission, Origin};
+
+/// Batch gives a terminated container 30 s; its agent then ships its record, and the event may be lost.
+const REVIEW_WAITS: SignedDuration = SignedDuration::from_mins(15);
 
 impl Run {
     /// Takes one fact in. What it gives is to be held in the outbox and carried out after this ledger
@@ -60,6 +63,12 @@ impl Run {
         let before = submission.job().map(|j| (j.attempts.len(), j.status));
         let is_news = submission.see(job);
         let after = submission.job().map(|j| (j.attempts.len(), j.status));
+        // What has ended need not be ended.
+        if job.status.is_terminal() {
+            self.pending.retain(
+                |p| !matches!(&p.action, Action::Terminate { job_id, .. } if *job_id == job.id),
+            );
+        }
         // Its job is there, so it was submitted, whether or not the answer ever came back.
         self.pending
             .retain(|p| !matches!(&p.action, Action::Submit(s) if s.name == name));
@@ -224,6 +233,8 @@ impl Run {
 
     fn see_time(&mut self, at: Timestamp, pipeline: &Pipeline) -> Vec<Action> {
         if self.is_final() {
+            let waits_until = self.ended_at.map(|at| at + REVIEW_WAITS);
+            self.is_review_due |= waits_until.is_some_and(|until| until < at);
             return self.end_superfluous_jobs();
         }
         let mut actions = self.see_waiting(pipeline, at);

@@ -1,6 +1,6 @@
 //! What must be looked at before the next decision can be made.
 
-use super::{Phase, Run};
+use super::{End, Phase, Run};
 use crate::identity::Stage;
 
 /// Something to look at.
@@ -17,6 +17,13 @@ pub enum Need {
 }
 
 impl Run {
+    /// A run that was given up has told its jobs to end; what they cost is known when they have.
+    fn waits_for_jobs_to_end(&self) -> bool {
+        let is_given_up = matches!(self.end, Some(End::Failed { .. } | End::Cancelled { .. }));
+        let mut submissions = self.stages.values().flat_map(|stage| &stage.submissions);
+        is_given_up && !self.is_review_due && submissions.any(|s| !s.is_over())
+    }
+
     /// The next thing to look at; none while the run waits for a job, an action or nothing.
     pub fn needs(&self) -> Option<Need> {
         match self.phase {
@@ -32,7 +39,9 @@ impl Run {
                 (has_news && !current.is_decided).then_some(Need::StageEnd(stage))
             }
             Phase::Promoting | Phase::Closing => None,
-            Phase::Final => (!self.is_reviewed).then_some(Need::Records),
+            Phase::Final => {
+                (!self.is_reviewed && !self.waits_for_jobs_to_end()).then_some(Need::Records)
+            }
         }
     }
 }

@@ -709,3 +709,39 @@ fn a_cancel_that_finds_the_stage_done_ends_the_run_all_the_same() {
         })
     );
 }
+
+#[test]
+fn what_a_cancelled_run_cost_is_asked_once_its_job_has_ended() {
+    let mut story = at_training();
+    let works = train_job(&story, JobStatus::Running, 0);
+    story.see(&works);
+    story.see(&Observation::Cancel {
+        because: "no longer wanted".to_owned(),
+    });
+
+    let told = story.carry(Outcome::Closed);
+    let before = story.run.needs();
+    let failed = story.job(Stage::Train, 1, JobStatus::Failed, Some(exit(143)));
+    story.see(&failed);
+
+    assert_eq!(told, ["terminate job-train-1"]);
+    assert_eq!(before, None);
+    assert_eq!(story.run.needs(), Some(Need::Records));
+    assert_eq!(story.run.pending, [], "what has ended need not be ended");
+}
+
+#[test]
+fn a_job_that_never_ends_keeps_nobody_from_being_told() {
+    let mut story = at_training();
+    story.see(&Observation::Cancel {
+        because: "no longer wanted".to_owned(),
+    });
+    story.carry(Outcome::Closed);
+    story.sweep_at(10 * 60);
+    let early = story.run.needs();
+
+    story.sweep_at(16 * 60);
+
+    assert_eq!(early, None);
+    assert_eq!(story.run.needs(), Some(Need::Records));
+}

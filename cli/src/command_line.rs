@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::ask::Asking;
 use crate::cancel::CancelArguments;
 use crate::demo::DemoArguments;
+use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::Parts;
 use crate::local::run::RunArguments;
 use crate::redrive::RedriveArguments;
@@ -34,7 +35,9 @@ Examples:
   trainspot local serve --port 4566
   (in another shell, with the printed exports)
   aws s3 ls \"s3://$TRAINSPOT_RESULTS_BUCKET/\"
-  trainspot runs";
+  trainspot runs
+
+  trainspot local serve --chaos bad-week.toml --seed 7    (what goes wrong on purpose)";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -185,6 +188,8 @@ pub(crate) enum LocalCommand {
         /// Where it listens on 127.0.0.1; 0 takes any free port
         #[arg(long, default_value_t = 0, value_name = "PORT")]
         port: u16,
+        #[command(flatten)]
+        chaos: ChaosArguments,
         #[command(flatten)]
         parts: Parts,
     },

@@ -1,6 +1,7 @@
 //! Everything that needs a local cloud: serve one, run a pipeline in one, and what the demo builds on.
 
 pub(crate) mod address;
+pub(crate) mod chaos;
 pub(crate) mod cloud;
 pub(crate) mod data;
 pub(crate) mod folder_lock;

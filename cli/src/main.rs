@@ -87,11 +87,18 @@ fn work(command: Command) -> anyhow::Result<()> {
             Command::Resume { pipeline, bucket } => {
                 pause::turn(&pipeline, Turn::Resume, bucket.bucket).await
             }
-            Command::Local(LocalCommand::Serve { folder, parts, .. }) => {
-                local::serve::serve(&parts, &folder, port).await
+            Command::Local(LocalCommand::Serve {
+                folder,
+                parts,
+                chaos,
+                ..
+            }) => local::serve::serve(&parts, &folder, port, &chaos).await,
+            Command::Local(LocalCommand::Run(arguments)) => {
+                Box::pin(local::run::run(&arguments, port)).await
             }
-            Command::Local(LocalCommand::Run(arguments)) => local::run::run(&arguments, port).await,
-            Command::Local(LocalCommand::Demo(arguments)) => demo::demo(&arguments, port).await,
+            Command::Local(LocalCommand::Demo(arguments)) => {
+                Box::pin(demo::demo(&arguments, port)).await
+            }
         }
     })
 }

@@ -210,6 +210,23 @@ fn a_dataset_that_was_cut_off_is_refused_before_anything_is_put() {
 }
 
 #[test]
+fn a_chaos_file_that_cannot_be_followed_is_told_before_anything_is_started() {
+    let place = Place::new();
+    place.write("bad-week.toml", b"[events]\ndrop = 120\n");
+    place.write("typo.toml", b"[events]\nlose = 5\n");
+
+    for (name, file) in [
+        ("chaos-share-wrong", "bad-week.toml"),
+        ("chaos-typo", "typo.toml"),
+        ("chaos-missing", "none.toml"),
+    ] {
+        refuses(name, 64, &place, place.local_run(&["--chaos", file]));
+    }
+
+    assert!(!place.path("folder").exists());
+}
+
+#[test]
 fn a_missing_binary_is_told_with_how_to_build_it() {
     let place = Place::new();
     std::fs::remove_file(place.path("binaries/trainspot-agent")).expect("it is there");
@@ -277,6 +294,7 @@ fn an_endpoint_that_nobody_listens_at_is_unreachable() {
         &place,
         with_nobody(&["cancel", "nightly-20261123T0200Z"]),
     );
+    refuses("queue-unreachable", 69, &place, with_nobody(&["redrive"]));
 }
 
 #[test]
@@ -354,6 +372,16 @@ async fn an_unknown_pipeline_or_run_is_answered_with_those_there_are() {
         64,
         &place,
         with_cloud(&["cancel", "nightly-20261123T0200Z", "--because", "a\nb"]),
+    );
+    refuses(
+        "queue-unknown",
+        64,
+        &place,
+        with_cloud(&[
+            "redrive",
+            "--queue",
+            "https://sqs.us-east-1.amazonaws.com/123456789012/orders",
+        ]),
     );
     refuses(
         "pipeline-to-pause-unknown",

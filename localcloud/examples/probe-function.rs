@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -36,6 +37,9 @@ async fn probe(event: LambdaEvent<Value>) -> Result<Value, Error> {
             .unwrap_or(0);
         fs::write(&path, (before + 1).to_string())?;
     }
+    if let Some(path) = asked.get("put").and_then(Value::as_str) {
+        put(path).await?;
+    }
     if let Some(code) = asked.get("exit").and_then(Value::as_i64) {
         std::process::exit(i32::try_from(code).unwrap_or(1));
     }
@@ -53,6 +57,25 @@ async fn probe(event: LambdaEvent<Value>) -> Result<Value, Error> {
         "process": std::process::id(),
         "environment": variables,
     }))
+}
+
+/// Puts an object, signed as the SDKs do as far as the local cloud reads it.
+async fn put(path: &str) -> Result<(), Error> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let address = variable("AWS_ENDPOINT_URL").replace("http://", "");
+    let request = format!(
+        "PUT /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 3\r\nx-amz-security-token: {}\r\nauthorization: AWS4-HMAC-SHA256 Credential={}/20261123/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\nput",
+        variable("AWS_SESSION_TOKEN"),
+        variable("AWS_ACCESS_KEY_ID"),
+    );
+    let mut stream = tokio::net::TcpStream::connect(&address).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    if answer.starts_with("HTTP/1.1 200") {
+        return Ok(());
+    }
+    Err(format!("no good answer: {answer}").into())
 }
 
 /// Returns when as many processes as said are here at once.

@@ -13,10 +13,12 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Batch, HostSettings, JobSnapshot, Reclaim};
+use crate::chaos::Strikes;
 use crate::errors::{Refused, StartError};
 use crate::events::EventBus;
 use crate::folder::Folder;
 use crate::front::{self, KEY_PREFIX};
+use crate::front_struck::{self, Late};
 use crate::happening::{Happening, RecordedCall, Watch};
 use crate::ids::Ids;
 use crate::lambda::{FunctionSettings, Functions, InvokeAnswer};
@@ -38,6 +40,9 @@ pub(crate) struct Parts {
     pub(crate) notices: Notices,
     pub(crate) letters: Arc<Letters>,
     pub(crate) functions: Arc<Functions>,
+    pub(crate) strikes: Arc<Strikes>,
+    /// Effects that come after their caller was cut off.
+    pub(crate) late: Late,
     pub(crate) watch: Arc<Watch>,
     pub(crate) ids: Arc<Ids>,
 }
@@ -90,6 +95,7 @@ impl LocalCloud {
                 source,
             }
         })?;
+        let strikes = Strikes::new(settings.chaos, Arc::clone(&watch));
         let letters = Arc::new(Letters::open(
             stack.letter_queues.clone(),
             Arc::clone(&folder),
@@ -102,6 +108,7 @@ impl LocalCloud {
             Arc::clone(&ids),
             Arc::clone(&watch),
             Arc::clone(&letters),
+            Arc::clone(&strikes),
             FunctionSettings {
                 binaries: settings.binaries,
                 endpoint_url: endpoint_url.clone(),
@@ -114,6 +121,7 @@ impl LocalCloud {
             Arc::clone(&letters),
             Arc::clone(&ids),
             Arc::clone(&watch),
+            Arc::clone(&strikes),
             settings.duplicate_events,
         )?;
         let notices = Notices::open(
@@ -128,6 +136,7 @@ impl LocalCloud {
             folder,
             Arc::clone(&ids),
             Arc::clone(&watch),
+            Arc::clone(&strikes),
             HostSettings {
                 image: settings.image,
                 instance_type: settings.instance_type,
@@ -144,6 +153,8 @@ impl LocalCloud {
             notices,
             letters,
             functions,
+            strikes,
+            late: Late::default(),
             watch,
             ids,
         });
@@ -217,7 +228,8 @@ impl LocalCloud {
         rule_logical_id: &str,
         at: Timestamp,
     ) -> Result<String, Refused> {
-        self.bus.tick(rule_logical_id, at)
+        let request_id = self.bus.tick(rule_logical_id, at, true)?;
+        request_id.ok_or_else(|| Refused::NoSuchRule(rule_logical_id.to_owned()))
     }
 
     /// Invokes a function (by logical id, name or ARN) and waits for its answer.
@@ -271,6 +283,11 @@ impl LocalCloud {
         Ok(())
     }
 
+    /// Nothing goes wrong on purpose from now on; what was held back comes late all the same.
+    pub fn calm(&self) {
+        self.parts.strikes.calm();
+    }
+
     /// Every job on record, oldest first.
     pub fn jobs(&self) -> Vec<JobSnapshot> {
         self.parts.batch.snapshots()
@@ -304,6 +321,7 @@ impl LocalCloud {
         // It was told to end; how is of no interest.
         let _ = self.delivery.await;
         self.parts.functions.stop().await;
+        front_struck::stop(&self.parts).await;
         self.server.abort();
         let _ = self.server.await;
         // The folder is free for the next process when the last answer is out.

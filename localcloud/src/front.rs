@@ -8,7 +8,9 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use jiff::Timestamp;
 
 use crate::batch;
+use crate::chaos::CallFate;
 use crate::cloud::Parts;
+use crate::front_struck;
 use crate::happening::{Happening, RecordedCall};
 use crate::{lambda, s3, sns, sqs};
 
@@ -105,6 +107,37 @@ pub(crate) async fn handle(parts: Arc<Parts>, request: axum::extract::Request) -
             "Missing Authentication Token",
         );
     };
+    let call = Called {
+        request,
+        service,
+        caller,
+    };
+    let token = call
+        .request
+        .headers
+        .get("x-amz-security-token")
+        .and_then(|value| value.to_str().ok());
+    match parts.strikes.call(call.seen(token)) {
+        CallFate::Answered => answer(&parts, call).await,
+        fate => front_struck::carry_out(&parts, call, fate).await,
+    }
+}
+
+/// A request with what its signature says.
+#[derive(Debug)]
+pub(crate) struct Called {
+    pub(crate) request: Request,
+    pub(crate) service: String,
+    pub(crate) caller: String,
+}
+
+/// Answers a call, and records it.
+pub(crate) async fn answer(parts: &Parts, call: Called) -> Response<Body> {
+    let Called {
+        request,
+        service,
+        caller,
+    } = call;
     let answer = match service.as_str() {
         "s3" => s3::handle(&parts.store, request).await,
         "batch" => batch::handle(&parts.batch, &request),

@@ -75,6 +75,13 @@ pub enum Happening {
         /// When it ends, if it was told.
         notice_until: Option<Timestamp>,
     },
+    /// Something went wrong on purpose.
+    Struck {
+        /// In two words, for counting.
+        kind: &'static str,
+        /// What was struck, and how.
+        what: String,
+    },
     /// A call, or a part of one, that the local cloud does not have. It was answered 501.
     NotImplemented {
         /// The service.
@@ -131,6 +138,7 @@ impl Watch {
                 );
             }
             Happening::Broken { what } => tracing::error!(what, "the local cloud failed"),
+            Happening::Struck { kind, what } => tracing::info!(kind, what, "struck on purpose"),
             other => tracing::debug!(happening = ?other, "happening"),
         }
         // Fails only when nobody watches.

@@ -5,11 +5,13 @@
 //! `aws` command makes. Anything else is answered 501 and reported.
 
 mod batch;
+mod chaos;
 mod cloud;
 mod errors;
 mod events;
 mod folder;
 mod front;
+mod front_struck;
 mod happening;
 mod ids;
 mod imds;
@@ -24,6 +26,9 @@ mod sqs;
 mod template;
 
 pub use batch::{JobSnapshot, Reclaim};
+pub use chaos::{
+    CallChaos, CapacityChaos, Chaos, ChaosError, EventChaos, FunctionChaos, HostChaos,
+};
 pub use cloud::LocalCloud;
 pub use errors::{Refused, StartError};
 pub use happening::{Happening, RecordedCall};

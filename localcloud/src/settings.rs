@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::chaos::Chaos;
+
 /// Everything that differs from one local cloud to the next.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -33,6 +35,8 @@ pub struct Settings {
     pub fire_schedules: bool,
     /// Whether every event is delivered twice, as at-least-once delivery allows.
     pub duplicate_events: bool,
+    /// What goes wrong on purpose; none is a good week.
+    pub chaos: Option<Chaos>,
     /// Scales the waits before the second and third try of a failed asynchronous invocation (1 and 2 minutes at 1.0).
     pub async_retry_scale: f64,
     /// Scales job time-outs and the 30 seconds between SIGTERM and SIGKILL.
@@ -61,6 +65,7 @@ impl Settings {
             boot_delay: Duration::from_millis(200),
             fire_schedules: false,
             duplicate_events: false,
+            chaos: None,
             async_retry_scale: 1.0,
             job_time_scale: 1.0,
         }

@@ -254,6 +254,16 @@ fn attributes(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String
     Ok(attributes)
 }
 
+/// `Publish` refused as one too many.
+pub(crate) fn throttled() -> Response<Body> {
+    error(
+        StatusCode::BAD_REQUEST,
+        "Throttling",
+        "Rate exceeded",
+        "throttled",
+    )
+}
+
 fn error(status: StatusCode, code: &str, message: &str, request_id: &str) -> Response<Body> {
     let message = message.replace('&', "&amp;").replace('<', "&lt;");
     let kind = if status.is_server_error() {

@@ -160,6 +160,7 @@ fn line(happening: &Happening) -> Option<String> {
             ),
             None => format!("Spot host {instance_id} is gone without notice"),
         },
+        Happening::Struck { kind, what } => format!("chaos: {kind}: {what}"),
         Happening::NotImplemented { service, what } => {
             format!("the local cloud has no {service} {what}: answered 501")
         }

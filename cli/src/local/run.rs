@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use trainspot_edge::aws::Aws;
 use trainspot_shared::run::{End, Run};
 
+use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::{Local, Parts};
 use crate::local::narrator::Narrator;
 use crate::local::{data, follow, serve, tick};
@@ -38,6 +39,8 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
+    pub(crate) chaos: ChaosArguments,
+    #[command(flatten)]
     pub(crate) parts: Parts,
 }
 
@@ -53,8 +56,12 @@ pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<(
         return Err(Problem::new(Exit::Configuration, sentence).into());
     }
     arguments.parts.check(&[&spec.pipeline])?;
+    let chaos = arguments.chaos.read()?;
 
-    let local = Local::start(&arguments.parts, &arguments.folder, port, |_| {}).await?;
+    let local = Local::start(&arguments.parts, &arguments.folder, port, |settings| {
+        settings.chaos = chaos;
+    })
+    .await?;
     let narrator = Narrator::new();
     let outcome = tokio::select! {
         outcome = drive(&local, &spec, files.as_deref(), arguments.tick, &narrator) => outcome,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::{Local, Parts};
 use crate::local::narrator::Narrator;
 use crate::local::tick::SUBMIT_TRAINING;
@@ -17,10 +18,17 @@ const SUPERVISE_RUNS: &str = "SuperviseRunsFunction";
 const DEAD_LETTERS: &str = "DeadLetterQueue";
 
 /// The command. Schedules fire by the wall clock, as they would in the cloud.
-pub(crate) async fn serve(parts: &Parts, folder: &Path, port: u16) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    parts: &Parts,
+    folder: &Path,
+    port: u16,
+    chaos: &ChaosArguments,
+) -> anyhow::Result<()> {
     parts.check(&[])?;
+    let chaos = chaos.read()?;
     let local = Local::start(parts, folder, port, |settings| {
         settings.fire_schedules = true;
+        settings.chaos = chaos;
     })
     .await?;
     until_interrupted(local).await

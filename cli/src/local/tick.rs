@@ -16,6 +16,8 @@ pub(crate) const SUBMIT_TRAINING: &str = "SubmitTrainingFunction";
 /// A schedule in UTC is a rule of this name with the pipeline's; in another zone, with this ending as well.
 const RULE: &str = "OnTickOf";
 const RULE_IN_ZONE: &str = "InZone";
+/// As often as Lambda tries an event that nobody waits for.
+const TRIES: u32 = 3;
 /// A rule may fire a little before its minute: such a tick is still the later one.
 const EARLY: SignedDuration = SignedDuration::from_secs(30);
 
@@ -38,8 +40,15 @@ pub(crate) async fn deliver(
             Err(error) => return Err(Problem::new(Exit::Configuration, error.to_string())),
         }
     }
-    let answer = invoke(local, pipeline, at).await?;
-    run_of(&answer)
+    let mut tries = 1;
+    loop {
+        match invoke(local, pipeline, at).await {
+            Ok(answer) => return run_of(&answer),
+            // The same tick is the same run however often it comes, as when Lambda tries again.
+            Err(_) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Invokes submit-training with a tick, and waits for its answer.

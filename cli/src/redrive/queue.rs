@@ -77,7 +77,7 @@ impl Queue {
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
             .await
-            .map_err(|error| self.problem(error))?;
+            .map_err(|error| self.problem(&error))?;
         let messages = answer.messages.unwrap_or_default();
         Ok(messages.into_iter().map(received).collect())
     }
@@ -91,7 +91,7 @@ impl Queue {
             .visibility_timeout(0)
             .send()
             .await
-            .map_err(|error| self.problem(error))?;
+            .map_err(|error| self.problem(&error))?;
         Ok(())
     }
 
@@ -102,11 +102,11 @@ impl Queue {
             .receipt_handle(receipt)
             .send()
             .await
-            .map_err(|error| self.problem(error))?;
+            .map_err(|error| self.problem(&error))?;
         Ok(())
     }
 
-    fn problem<E, R>(&self, error: SdkError<E, R>) -> Problem
+    fn problem<E, R>(&self, error: &SdkError<E, R>) -> Problem
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
@@ -115,7 +115,7 @@ impl Queue {
         let Some(answered) = error.as_service_error() else {
             return Problem::new(
                 Exit::Unreachable,
-                format!("no answer from queue `{url}`: {}", root(&error)),
+                format!("no answer from queue `{url}`: {}", root(error)),
             )
             .hint("check AWS_ENDPOINT_URL, region and credentials; `trainspot local serve` keeps a local cloud running");
         };

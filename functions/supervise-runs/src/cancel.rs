@@ -25,7 +25,7 @@ pub struct CancelAnswer {
 pub enum Cancelled {
     /// It is over, ended by a person: now, or when the same was asked before.
     Cancelled,
-    /// Its stage is being closed; supervision sees to the rest.
+    /// Its stage is being closed, or was done before it could be; supervision sees to the rest.
     Closing,
     /// It ended otherwise before.
     AlreadyOver,
@@ -68,12 +68,14 @@ fn outcome(run: &Run) -> Cancelled {
     match &run.end {
         Some(end) if closes_so(end) => Cancelled::Cancelled,
         Some(_) => Cancelled::AlreadyOver,
-        None if run.phase == Phase::Closing
-            && run.closing.as_ref().is_some_and(|c| closes_so(&c.end)) =>
-        {
-            Cancelled::Closing
-        }
-        None => Cancelled::TooLate,
+        None => match &run.closing {
+            Some(closing) if closes_so(&closing.end) => Cancelled::Closing,
+            // Its stage was done before it could be closed: the next one is not begun.
+            None if run.cancel_wanted.is_some() && run.phase != Phase::Promoting => {
+                Cancelled::Closing
+            }
+            Some(_) | None => Cancelled::TooLate,
+        },
     }
 }
 

@@ -15,6 +15,7 @@ use super::engine::{Batch, Reclaim};
 use super::host::Host;
 use super::job::Placement;
 use crate::processes;
+use crate::template::Market;
 
 /// ECS's default between SIGTERM and SIGKILL of a stopped task.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,6 +135,10 @@ async fn attempt(
     let mut times_out = job.timeout_s.map(|seconds| {
         Instant::now() + Duration::from_secs(seconds).mul_f64(batch.hosts.time_scale)
     });
+    let mut struck = Some(&batch.strikes)
+        .filter(|_| queue.market == Market::Spot)
+        .and_then(|strikes| strikes.host())
+        .map(|(after, how)| (Instant::now() + after, how));
     let mut stopping: Option<Stopping> = None;
     let mut kill_at: Option<Instant> = None;
     let status = loop {
@@ -160,6 +165,15 @@ async fn attempt(
                     processes::signal_group(pid, Signal::KILL);
                 }
             },
+            () = at(struck.map(|(when, _)| when)) => {
+                if let Some((_, how)) = struck.take() {
+                    batch.strikes.host_struck(&job.name, how);
+                    // Comes back as an order; by then the attempt may be ending by itself.
+                    if let Err(error) = batch.reclaim(job_id, how) {
+                        tracing::debug!(%error, "a host ended before it was taken back");
+                    }
+                }
+            }
             () = at(times_out) => {
                 times_out = None;
                 stopping = Some(Stopping::TimedOut);

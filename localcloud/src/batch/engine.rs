@@ -16,6 +16,7 @@ use super::records;
 use super::shape::{self, Summary};
 use super::state::{State, place};
 use super::submit::{self, NotSubmitted, OVERRIDES_TOO_LONG};
+use crate::chaos::Strikes;
 use crate::errors::Refused;
 use crate::folder::Folder;
 use crate::happening::{Happening, Watch};
@@ -40,10 +41,13 @@ pub(crate) struct Batch {
     pub(super) ids: Arc<Ids>,
     pub(super) hosts: HostSettings,
     pub(super) watch: Arc<Watch>,
+    pub(super) strikes: Arc<Strikes>,
     /// Where events go.
     pub(super) events: UnboundedSender<Value>,
     pub(super) state: Mutex<State>,
     pub(super) attempts: Mutex<JoinSet<()>>,
+    /// Ends of times without hosts.
+    pub(super) timers: Mutex<JoinSet<()>>,
 }
 
 impl Batch {
@@ -64,6 +68,7 @@ impl Batch {
         let job = accepted.job;
         let answer = json!({ "jobArn": job.arn, "jobId": job.id, "jobName": job.name });
         let (id, role, sequence) = (job.id.clone(), job.role.clone(), job.sequence);
+        self.starve(&mut state, &job.queue_arn);
         self.save(&job);
         self.report(&job);
         state.jobs.insert(id.clone(), job);
@@ -177,6 +182,29 @@ impl Batch {
         self.fill(&mut state);
     }
 
+    /// Takes a Spot queue's hosts away for a while if that was drawn for this submission.
+    fn starve(self: &Arc<Self>, state: &mut State, queue_arn: &str) {
+        let queue = self
+            .stack
+            .queue(queue_arn)
+            .filter(|queue| queue.market == Market::Spot);
+        let Some(long) = queue.and_then(|queue| self.strikes.capacity(&queue.name)) else {
+            return;
+        };
+        *state.starved.entry(queue_arn.to_owned()).or_default() += 1;
+        let (this, queue_arn) = (Arc::clone(self), queue_arn.to_owned());
+        let mut timers = locked(&self.timers);
+        while timers.try_join_next().is_some() {}
+        timers.spawn(async move {
+            tokio::time::sleep(long).await;
+            let mut state = locked(&this.state);
+            if let Some(times) = state.starved.get_mut(&queue_arn) {
+                *times = times.saturating_sub(1);
+            }
+            this.fill(&mut state);
+        });
+    }
+
     /// Ends every child process and waits for them. Records stay as they are: the next start finds these jobs lost.
     pub(crate) async fn stop(&self) {
         {
@@ -187,6 +215,8 @@ impl Batch {
                 let _ = orders.send(Order::Stop);
             }
         }
+        let mut timers = std::mem::take(&mut *locked(&self.timers));
+        timers.shutdown().await;
         let mut attempts = std::mem::take(&mut *locked(&self.attempts));
         while attempts.join_next().await.is_some() {}
     }
@@ -253,16 +283,21 @@ impl Batch {
 
     fn announce(&self, job: &Job, summary: Option<&Summary>) {
         self.report(job);
+        let detail = shape::event_detail(job, summary);
+        self.emit("Batch Job State Change", &[&job.arn], &detail);
+    }
+
+    pub(super) fn emit(&self, detail_type: &str, resources: &[&str], detail: &Value) {
         let event = json!({
             "version": "0",
             "id": self.ids.uuid(),
-            "detail-type": "Batch Job State Change",
+            "detail-type": detail_type,
             "source": "aws.batch",
             "account": crate::template::ACCOUNT,
             "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "region": crate::template::REGION,
-            "resources": [job.arn],
-            "detail": shape::event_detail(job, summary),
+            "resources": resources,
+            "detail": detail,
         });
         // Fails only when the local cloud is ending.
         let _ = self.events.send(event);
@@ -270,6 +305,7 @@ impl Batch {
 
     /// Starts what may start.
     pub(super) fn fill(self: &Arc<Self>, state: &mut State) {
+        self.tell_blocked(state);
         while !state.stopping && state.running < self.hosts.max_running {
             let Some(job_id) = state.next_turn() else {
                 return;

@@ -4,6 +4,7 @@
 
 mod api;
 mod attempt;
+mod blocked;
 mod engine;
 mod host;
 mod job;

@@ -12,6 +12,7 @@ use super::outcome::ended_attempt;
 use super::records;
 use super::shape::Summary;
 use super::state::{State, place};
+use crate::chaos::Strikes;
 use crate::errors::StartError;
 use crate::folder::Folder;
 use crate::happening::Watch;
@@ -27,6 +28,7 @@ impl Batch {
         folder: Arc<Folder>,
         ids: Arc<Ids>,
         watch: Arc<Watch>,
+        strikes: Arc<Strikes>,
         hosts: HostSettings,
         events: UnboundedSender<Value>,
     ) -> Result<Arc<Self>, StartError> {
@@ -66,9 +68,11 @@ impl Batch {
             ids,
             hosts,
             watch,
+            strikes,
             events,
             state: Mutex::new(state),
             attempts: Mutex::default(),
+            timers: Mutex::default(),
         }))
     }
 

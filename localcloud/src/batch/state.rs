@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::attempt::Order;
+use super::blocked;
 use super::job::{Job, Role};
 use super::shape::Summary;
 use crate::template::Stack;
@@ -24,6 +25,12 @@ pub(super) struct State {
     pub(super) live: HashMap<String, UnboundedSender<Order>>,
     /// ARNs of queues that get no hosts.
     pub(super) withheld: HashSet<String>,
+    /// By ARN, how many times without hosts that were drawn for a queue are not over.
+    pub(super) starved: HashMap<String, u32>,
+    /// Jobs in line that no host of their queue could ever fit, with Batch's reason.
+    pub(super) unfit: HashMap<String, &'static str>,
+    /// Jobs whose queue was told to be blocked by them, with the reason.
+    pub(super) told_blocked: HashMap<String, String>,
     /// Jobs that another process left on hosts; told about when events can be delivered.
     pub(super) lost: Vec<String>,
     pub(super) stopping: bool,
@@ -56,6 +63,12 @@ impl State {
             index: index(job),
             job_id: job_id.to_owned(),
         };
+        if let Some(why) = stack
+            .queue(&job.queue_arn)
+            .and_then(|queue| blocked::misfit(job, queue))
+        {
+            self.unfit.insert(job_id.to_owned(), why);
+        }
         self.waiting.insert(turn);
     }
 
@@ -65,14 +78,28 @@ impl State {
         self.line_up(stack, job_id, self.front);
     }
 
+    /// Whether a queue gets hosts now.
+    pub(super) fn gets_hosts(&self, queue_arn: &str) -> bool {
+        !self.withheld.contains(queue_arn)
+            && self.starved.get(queue_arn).is_none_or(|times| *times == 0)
+    }
+
     /// Takes the first job out of line whose queue gets hosts.
     pub(super) fn next_turn(&mut self) -> Option<String> {
         loop {
+            // A job that fits on no host keeps its place, and all of its queue behind it.
+            let mut stuck = HashSet::new();
             let next = self.waiting.iter().find(|turn| {
-                let job = self.jobs.get(&turn.job_id);
-                job.is_some_and(|job| {
-                    job.status.is_final() || !self.withheld.contains(&job.queue_arn)
-                })
+                let Some(job) = self.jobs.get(&turn.job_id) else {
+                    return false;
+                };
+                if job.status.is_final() {
+                    return true;
+                }
+                if self.unfit.contains_key(&turn.job_id) {
+                    stuck.insert(job.queue_arn.as_str());
+                }
+                self.gets_hosts(&job.queue_arn) && !stuck.contains(job.queue_arn.as_str())
             });
             let turn = next.cloned()?;
             self.waiting.remove(&turn);

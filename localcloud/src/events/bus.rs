@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::input;
 use super::schedule::Schedule;
+use crate::chaos::{Held, Strikes};
 use crate::errors::{Refused, StartError};
 use crate::happening::{Happening, Watch};
 use crate::ids::Ids;
@@ -28,6 +29,7 @@ pub(crate) struct EventBus {
     letters: Arc<Letters>,
     ids: Arc<Ids>,
     watch: Arc<Watch>,
+    strikes: Arc<Strikes>,
     duplicate: bool,
     clocks: Mutex<JoinSet<()>>,
 }
@@ -48,6 +50,7 @@ impl EventBus {
         letters: Arc<Letters>,
         ids: Arc<Ids>,
         watch: Arc<Watch>,
+        strikes: Arc<Strikes>,
         duplicate: bool,
     ) -> Result<Arc<Self>, StartError> {
         let mut patterns = Quamina::new();
@@ -89,6 +92,7 @@ impl EventBus {
             letters,
             ids,
             watch,
+            strikes,
             duplicate,
             clocks: Mutex::default(),
         }))
@@ -126,13 +130,19 @@ impl EventBus {
         {
             for trigger in &rule.triggers {
                 let payload = input::of_event(&trigger.input, rule, &event);
-                self.deliver(rule, trigger, &event, payload);
+                self.deliver(rule, trigger, &event, payload, false);
             }
         }
     }
 
-    /// Fires a schedule for the time `at`, and answers the request id of the first target's invocation.
-    pub(crate) fn tick(&self, rule_id: &str, at: Timestamp) -> Result<String, Refused> {
+    /// Fires a schedule for the time `at`, and answers the request id of the first target's invocation. Chaos may
+    /// double it, and lose or hold it back unless somebody waits for it.
+    pub(crate) fn tick(
+        &self,
+        rule_id: &str,
+        at: Timestamp,
+        is_waited_for: bool,
+    ) -> Result<Option<String>, Refused> {
         let none = || Refused::NoSuchRule(rule_id.to_owned());
         let rule = self
             .stack
@@ -163,10 +173,10 @@ impl EventBus {
                     input::of_schedule(&trigger.input, &rule.arn, at, &self.ids.hex(16), &event)
                 }
             };
-            let request_id = self.deliver(rule, trigger, &event, payload);
+            let request_id = self.deliver(rule, trigger, &event, payload, is_waited_for);
             first = first.or(request_id);
         }
-        first.ok_or_else(none)
+        Ok(first)
     }
 
     fn deliver(
@@ -175,6 +185,7 @@ impl EventBus {
         trigger: &Trigger,
         event: &Value,
         payload: Result<Value, String>,
+        must_come: bool,
     ) -> Option<String> {
         let function = self.stack.function(&trigger.function_arn)?;
         let payload = match payload {
@@ -184,10 +195,16 @@ impl EventBus {
                 return None;
             }
         };
-        if self.duplicate {
-            self.functions.invoke_later(function, payload.clone());
+        let about = about(event);
+        let fate = self.strikes.event(&function.logical_id, &about, must_come);
+        let second = fate
+            .second
+            .or_else(|| self.duplicate.then_some(Held::NOT_AT_ALL));
+        if let Some(held) = second {
+            self.functions.invoke_later(function, &payload, held);
         }
-        Some(self.functions.invoke_later(function, payload))
+        let held = fate.first?;
+        Some(self.functions.invoke_later(function, &payload, held))
     }
 
     /// An input that cannot be made goes straight to the dead letters, as a target without permission does. The
@@ -243,7 +260,7 @@ impl EventBus {
                         .duration_since(Timestamp::now())
                         .max(SignedDuration::ZERO);
                     tokio::time::sleep(wait.unsigned_abs()).await;
-                    if let Err(error) = bus.tick(&rule_id, next) {
+                    if let Err(error) = bus.tick(&rule_id, next, false) {
                         bus.watch.broken("fire a schedule", &error);
                     }
                     last = next;
@@ -256,6 +273,15 @@ impl EventBus {
     pub(crate) async fn stop(&self) {
         let mut clocks = std::mem::take(&mut *locked(&self.clocks));
         clocks.shutdown().await;
+    }
+}
+
+/// An event in a few words, for the telling of what befell it.
+fn about(event: &Value) -> String {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    match (text("/detail/jobName"), text("/detail/status")) {
+        (Some(job), Some(status)) => format!("{job} {status}"),
+        _ => text("/detail-type").unwrap_or("an event").to_owned(),
     }
 }
 

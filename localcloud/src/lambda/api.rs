@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::functions::Functions;
+use crate::chaos::Held;
 use crate::front::{Answer, Request, json_error, json_response};
 
 /// Lambda's limits of a payload, in bytes.
@@ -93,7 +94,10 @@ async fn invoke(
         "Event" => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::ACCEPTED;
-            (response, functions.invoke_later(function, payload))
+            (
+                response,
+                functions.invoke_later(function, &payload, Held::NOT_AT_ALL),
+            )
         }
         "DryRun" => {
             return json_error(

@@ -3,27 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Bytes;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::accepted::Accepted;
 use super::process::{Outcome, Process, Start};
 use super::running::Running;
-use crate::errors::StartError;
+use crate::chaos::Strikes;
 use crate::folder::Folder;
 use crate::happening::{Happening, Watch};
 use crate::ids::Ids;
 use crate::locked::locked;
 use crate::sqs::Letters;
 use crate::template::{Function, REGION, Stack};
-
-/// Lambda's waits before the second and third try of a failed asynchronous invocation.
-const MORE_TRIES_AFTER: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 
 /// What a synchronous invocation comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,18 +43,21 @@ pub(crate) struct FunctionSettings {
 #[derive(Debug)]
 pub(crate) struct Functions {
     pub(super) stack: Arc<Stack>,
-    folder: Arc<Folder>,
-    ids: Arc<Ids>,
-    watch: Arc<Watch>,
-    letters: Arc<Letters>,
-    settings: FunctionSettings,
+    pub(super) folder: Arc<Folder>,
+    pub(super) ids: Arc<Ids>,
+    pub(super) watch: Arc<Watch>,
+    pub(super) letters: Arc<Letters>,
+    strikes: Arc<Strikes>,
+    pub(super) settings: FunctionSettings,
     /// Idle processes, by function.
     idle: Mutex<HashMap<String, Vec<Process>>>,
     /// Asynchronous invocations on their way.
-    accepted: Mutex<JoinSet<()>>,
-    running: Running,
+    pub(super) accepted: Mutex<JoinSet<()>>,
+    pub(super) running: Running,
     /// Wakes what waits for its next try when the cloud stops.
-    stopping: Notify,
+    pub(super) stopping: Notify,
+    /// Wakes what is held behind another one.
+    pub(super) ended: Notify,
 }
 
 impl Functions {
@@ -69,6 +67,7 @@ impl Functions {
         ids: Arc<Ids>,
         watch: Arc<Watch>,
         letters: Arc<Letters>,
+        strikes: Arc<Strikes>,
         settings: FunctionSettings,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -77,11 +76,13 @@ impl Functions {
             ids,
             watch,
             letters,
+            strikes,
             settings,
             idle: Mutex::default(),
             accepted: Mutex::default(),
             running: Running::default(),
             stopping: Notify::new(),
+            ended: Notify::new(),
         })
     }
 
@@ -102,109 +103,12 @@ impl Functions {
         }
     }
 
-    /// Accepts an asynchronous invocation and answers its request id at once.
-    pub(crate) fn invoke_later(self: &Arc<Self>, function: &Function, payload: Bytes) -> String {
-        let request_id = self.ids.uuid();
-        let accepted = Accepted::new(&request_id, function, &payload);
-        if let Err(error) = accepted.save(&self.folder) {
-            self.watch.broken("keep an accepted invocation", &error);
-        }
-        self.begin(function, accepted);
-        request_id
-    }
-
-    /// Takes up what an earlier process had accepted and not brought to an end.
-    pub(crate) fn resume(self: &Arc<Self>) -> Result<(), StartError> {
-        for accepted in Accepted::load(&self.folder)? {
-            match self.stack.function(&accepted.function) {
-                Some(function) => self.begin(function, accepted),
-                // The template has changed since then: nobody is left to be told.
-                None => self.forget(&accepted),
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(self: &Arc<Self>, function: &Function, accepted: Accepted) {
-        let (this, function) = (Arc::clone(self), function.clone());
-        let mut tasks = locked(&self.accepted);
-        while tasks.try_join_next().is_some() {}
-        if !self.running.is_stopped() {
-            tasks.spawn(async move {
-                let payload = accepted.payload.clone().into();
-                let is_done = this
-                    .run_until_done(&function, &accepted.request_id, payload)
-                    .await;
-                if is_done {
-                    this.forget(&accepted);
-                }
-            });
-        }
-    }
-
-    fn forget(&self, accepted: &Accepted) {
-        if let Err(error) = accepted.remove(&self.folder) {
-            self.watch.broken("forget an accepted invocation", &error);
-        }
-    }
-
-    /// A retried invocation keeps its request id. `false` if a stop came in between: the next start goes on.
-    async fn run_until_done(&self, function: &Function, request_id: &str, payload: Bytes) -> bool {
-        let mut waits = MORE_TRIES_AFTER.iter().take(function.more_tries as usize);
-        loop {
-            // Made before the work begins, so that a stop in between is not missed.
-            let stopping = self.stopping.notified();
-            let Outcome::Failed(error) = self.run(function, request_id, payload.clone()).await
-            else {
-                return true;
-            };
-            if self.running.is_stopped() {
-                return false; // It died of the stop.
-            }
-            let Some(wait) = waits.next() else {
-                self.dead_letter(function, request_id, &payload, &error);
-                return true;
-            };
-            tokio::select! {
-                () = tokio::time::sleep(wait.mul_f64(self.settings.retry_scale)) => {}
-                () = stopping => return false,
-            }
-        }
-    }
-
-    fn dead_letter(&self, function: &Function, request_id: &str, payload: &Bytes, error: &Value) {
-        let event = serde_json::from_slice(payload)
-            .unwrap_or_else(|_| json!(String::from_utf8_lossy(payload)));
-        let record = json!({
-            "version": "1.0",
-            "timestamp": Timestamp::now().to_string(),
-            "requestContext": {
-                "requestId": request_id,
-                "functionArn": format!("{}:$LATEST", function.arn),
-                "condition": "RetriesExhausted",
-                "approximateInvokeCount": function.more_tries + 1,
-            },
-            "requestPayload": event,
-            "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
-            "responsePayload": error,
-        });
-        if let Some(queue) = &function.on_failure
-            && !self
-                .letters
-                .send(queue, record.to_string(), BTreeMap::new())
-        {
-            self.watch.broken(
-                "keep a dead letter",
-                &format!("the template has no queue `{queue}`"),
-            );
-        }
-        self.watch.report(Happening::DeadLettered {
-            function: function.logical_id.clone(),
-            error: one_line(error),
-        });
-    }
-
-    async fn run(&self, function: &Function, request_id: &str, payload: Bytes) -> Outcome {
+    pub(super) async fn run(
+        &self,
+        function: &Function,
+        request_id: &str,
+        payload: Bytes,
+    ) -> Outcome {
         self.watch.report(Happening::InvocationStarted {
             function: function.logical_id.clone(),
             request_id: request_id.to_owned(),
@@ -220,6 +124,7 @@ impl Functions {
             },
             duration: begun.elapsed(),
         });
+        self.ended.notify_waiters();
         outcome
     }
 
@@ -252,7 +157,10 @@ impl Functions {
                 json!({ "errorType": "Runtime.Stopped", "errorMessage": "the local cloud is stopping" }),
             );
         }
+        self.strikes
+            .begin(process.token(), &function.logical_id, process.pid());
         let (outcome, reusable) = process.invoke(request_id, payload, function.timeout).await;
+        self.strikes.end(process.token());
         self.running.finish(process.pid());
         if reusable && !self.running.is_stopped() {
             locked(&self.idle)
@@ -269,19 +177,21 @@ impl Functions {
         let binary = self.settings.binaries.join(&function.binary);
         let binary: &Path = &binary;
         let workdir = self.folder.path("tmp");
+        let token = self.ids.hex(32);
         let start = Start {
             binary,
             log: self
                 .folder
                 .path("logs/lambda")
                 .join(format!("{}.log", function.logical_id)),
-            environment: self.environment(function),
+            environment: self.environment(function, &token),
+            token,
             workdir: &workdir,
         };
         Process::start(function, start).await
     }
 
-    fn environment(&self, function: &Function) -> BTreeMap<String, String> {
+    fn environment(&self, function: &Function, token: &str) -> BTreeMap<String, String> {
         let mut all = function.environment.clone();
         let caller = format!("function.{}", function.logical_id);
         all.extend(crate::cloud::sdk_environment(
@@ -291,6 +201,8 @@ impl Functions {
         let mut set = |name: &str, value: String| {
             all.insert(name.to_owned(), value);
         };
+        // A function's credentials are a session's; here it also says which process calls.
+        set("AWS_SESSION_TOKEN", token.to_owned());
         set("PATH", "/usr/local/bin:/usr/bin:/bin".into());
         set("TZ", ":UTC".into());
         set("LANG", "en_US.UTF-8".into());
@@ -336,7 +248,7 @@ impl Functions {
     }
 }
 
-fn one_line(error: &Value) -> String {
+pub(super) fn one_line(error: &Value) -> String {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     format!("{}: {}", text("errorType"), text("errorMessage"))
 }

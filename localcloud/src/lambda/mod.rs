@@ -3,6 +3,7 @@
 
 mod accepted;
 mod api;
+mod asynchronous;
 mod functions;
 mod process;
 mod running;

@@ -44,6 +44,7 @@ pub(super) enum Outcome {
 pub(super) struct Process {
     child: Child,
     pid: i32,
+    token: String,
     work: mpsc::Sender<Work>,
     server: JoinHandle<()>,
 }
@@ -70,6 +71,8 @@ pub(super) struct Start<'a> {
     pub(super) binary: &'a Path,
     pub(super) log: PathBuf,
     pub(super) environment: BTreeMap<String, String>,
+    /// Of its credentials.
+    pub(super) token: String,
     pub(super) workdir: &'a Path,
 }
 
@@ -126,6 +129,7 @@ impl Process {
         Ok(Self {
             child,
             pid,
+            token: start.token,
             work,
             server,
         })
@@ -183,6 +187,11 @@ impl Process {
     /// The process's id, which is its group's.
     pub(super) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// The session token by which its calls are known.
+    pub(super) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Kills the process and whatever it started in its group, and waits for it.

@@ -19,6 +19,16 @@ pub(super) fn refused(refusal: &Refusal, resource: &str) -> Response<Body> {
     error(status, code, &refusal.to_string(), resource)
 }
 
+/// Any call, refused as one too many.
+pub(crate) fn slow_down() -> Response<Body> {
+    error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "SlowDown",
+        "Please reduce your request rate.",
+        "",
+    )
+}
+
 pub(super) fn error(
     status: StatusCode,
     code: &str,

@@ -11,5 +11,6 @@ mod listing;
 mod reading;
 mod store;
 
+pub(crate) use answers::slow_down;
 pub(crate) use handler::handle;
 pub(crate) use store::Store;

@@ -31,6 +31,12 @@ pub(crate) struct Queue {
     pub(crate) instance_type: Option<String>,
     /// The names of its compute environments, in their order.
     pub(crate) environments: Vec<String>,
+    /// All types that its environments name; empty when one of them leaves the choice to AWS.
+    pub(crate) instance_types: Vec<String>,
+    /// The most vCPUs that one of its environments may have at a time.
+    pub(crate) max_vcpus: Option<u64>,
+    /// For which reasons a job that waits is cancelled, and after how many seconds.
+    pub(crate) time_limits: Vec<(String, u64)>,
 }
 
 /// `AWS::Batch::JobDefinition`, always revision 1.
@@ -114,22 +120,32 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
     let (_, first) = entries.first().ok_or_else(order_error)?;
 
     let (mut market, mut instance_type) = (None, None);
+    let (mut all_types, mut max_vcpus, mut is_open) = (Vec::new(), None, false);
     for (environment, kind, environment_body) in scope.resources()? {
         let id = scope
             .physical_id(environment)
             .map_err(|why| fail("ComputeEnvironmentOrder", why))?;
-        if kind == "AWS::Batch::ComputeEnvironment" && id == *first {
-            let resources = scope.property(environment, environment_body, "ComputeResources")?;
+        if kind != "AWS::Batch::ComputeEnvironment"
+            || !entries.iter().any(|(_, environment)| *environment == id)
+        {
+            continue;
+        }
+        let resources = scope.property(environment, environment_body, "ComputeResources")?;
+        let types: Vec<String> = resources
+            .get("InstanceTypes")
+            .and_then(Value::as_array)
+            .map(|types| types.iter().filter_map(as_text).collect())
+            .unwrap_or_default();
+        is_open |= types.is_empty() || types.iter().any(|name| !name.contains('.'));
+        all_types.extend(types.iter().cloned());
+        let vcpus = resources
+            .get("MaxvCpus")
+            .and_then(as_text)
+            .and_then(|text| text.parse().ok());
+        max_vcpus = max_vcpus.max(vcpus);
+        if id == *first {
             // A family such as `g5` or `optimal` says nothing about a size or a price.
-            instance_type = resources
-                .get("InstanceTypes")
-                .and_then(Value::as_array)
-                .and_then(|types| {
-                    types
-                        .iter()
-                        .filter_map(as_text)
-                        .find(|name| name.contains('.'))
-                });
+            instance_type = types.iter().find(|name| name.contains('.')).cloned();
             market = match resources.get("Type").and_then(Value::as_str) {
                 Some("SPOT") => Some(Market::Spot),
                 Some("EC2") => Some(Market::OnDemand),
@@ -145,6 +161,20 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
             };
         }
     }
+    if is_open {
+        all_types.clear();
+    }
+    let limits = scope.property(logical_id, body, "JobStateTimeLimitActions")?;
+    let time_limits = limits
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|limit| {
+            let seconds = limit.get("MaxTimeSeconds").and_then(as_text)?;
+            let reason = limit.get("Reason").and_then(as_text)?;
+            Some((reason, seconds.parse().ok()?))
+        })
+        .collect();
     let policy = scope.property(logical_id, body, "SchedulingPolicyArn")?;
     let priority = scope.property(logical_id, body, "Priority")?;
     Ok(Queue {
@@ -166,6 +196,9 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
             })?,
         fair_share: !policy.is_null(),
         policy_arn: as_text(&policy),
+        instance_types: all_types,
+        max_vcpus,
+        time_limits,
         market: market.ok_or_else(|| {
             fail(
                 "ComputeEnvironmentOrder",

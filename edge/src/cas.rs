@@ -14,6 +14,8 @@ use crate::world::World;
 
 /// Tries before giving up; with full jitter up to [`LONGEST_PAUSE`] they fit into a function's time.
 const TRIES: u32 = 20;
+/// A conflict that nobody won is tried again at once; a handful of them in a row is contention.
+const CONFLICT_TRIES: u32 = 5;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A document that is changed by compare-and-swap.
@@ -126,13 +128,24 @@ pub async fn write_once<D: Document>(
     let condition = over.map_or(Condition::Absent, |etag| {
         Condition::Matches(etag.to_owned())
     });
-    match store.put(bucket, key, body, condition).await? {
-        Put::Written(etag) => Ok(Some(etag)),
-        Put::Refused => Ok(read::<D>(store, bucket, key)
-            .await?
-            .filter(|there| there.document.write_id() == document.write_id())
-            .map(|there| there.etag)),
+    for _ in 0..CONFLICT_TRIES {
+        let put = store.put(bucket, key, body.clone(), condition.clone());
+        if let Put::Written(etag) = put.await? {
+            return Ok(Some(etag));
+        }
+        let there = read::<D>(store, bucket, key).await?;
+        if let Some(there) = &there
+            && there.document.write_id() == document.write_id()
+        {
+            return Ok(Some(there.etag.clone()));
+        }
+        let is_as_it_was = there.as_ref().map(|there| there.etag.as_str()) == over;
+        if !is_as_it_was {
+            return Ok(None);
+        }
+        // A conflict (409) with a write that came to nothing: nobody has won.
     }
+    Ok(None)
 }
 
 /// Reads, decides and writes until the write went through or the decision was to leave it.
@@ -152,6 +165,30 @@ pub async fn change<D: Document, T: Send>(
         let over = seen.as_ref().map(|r| r.etag.as_str());
         if write(store, bucket, key, document.as_ref(), over).await? {
             return Ok(answer);
+        }
+        world.pause(jitter(world.chance(), attempt)).await;
+    }
+    Err(CasError::Contended {
+        key: key.to_owned(),
+    })
+}
+
+/// Writes a document that is written once, whoever does it: its key tells all that is in it. `Ok` means
+/// that it is there. A refusal may be a conflict (409) with a write that then came to nothing.
+pub async fn write_if_absent(
+    world: &impl World,
+    store: &impl Store,
+    bucket: &str,
+    key: &str,
+    body: &[u8],
+) -> Result<(), CasError> {
+    for attempt in 0..TRIES {
+        let put = store.put(bucket, key, body.to_vec(), Condition::Absent);
+        if let Put::Written(_) = put.await? {
+            return Ok(());
+        }
+        if store.get(bucket, key).await?.is_some() {
+            return Ok(());
         }
         world.pause(jitter(world.chance(), attempt)).await;
     }

@@ -103,8 +103,7 @@ async fn submit_job<E: Edge>(
         key: key.clone(),
         why: e.to_string(),
     })?;
-    // Written once: whoever wrote it first wrote this very action's document.
-    edge.put(bucket, &key, body, Condition::Absent).await?;
+    cas::write_if_absent(edge, edge, bucket, &key, &body).await?;
     let refused = grant(edge, settings, submit).await?;
     if pending.is_unclear {
         // Also when the head would not have it: a job that nobody knows of would wait for a host.

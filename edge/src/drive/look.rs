@@ -19,7 +19,7 @@ use trainspot_shared::stage_head::StageHead;
 use super::{DriveError, Edge};
 use crate::cas;
 use crate::settings::Settings;
-use crate::store::{Condition, StoreError};
+use crate::store::StoreError;
 
 /// Shard heads are read so many at a time.
 const HEADS_AT_ONCE: usize = 32;
@@ -83,8 +83,7 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
     let sha256 = sha256_hex(&body);
     let key = layout::dataset(&run.id, &sha256);
     // Its name is its digest: if it is there, it is this one.
-    edge.put(&settings.results_bucket, &key, body, Condition::Absent)
-        .await?;
+    cas::write_if_absent(edge, edge, &settings.results_bucket, &key, &body).await?;
     let fingerprint = dataset.fingerprint(&run.spec.sha256, &settings.platform.image);
     Ok(DataSeen::Pinned(PinnedDataset::of(
         &dataset,

@@ -100,6 +100,10 @@ impl Run {
                 Vec::new()
             }
             (Action::Close { .. }, Outcome::Closed) => self.closed(now),
+            // It was done meanwhile, and what was wanted of it has been decided.
+            (Action::Close { .. }, Outcome::HadOutput(_)) if self.phase != Phase::Closing => {
+                Vec::new()
+            }
             (Action::Close { stage, .. }, Outcome::HadOutput(head)) => {
                 // It was done before it could be ended.
                 self.closing = None;

@@ -745,3 +745,30 @@ fn a_job_that_never_ends_keeps_nobody_from_being_told() {
     assert_eq!(early, None);
     assert_eq!(story.run.needs(), Some(Need::Records));
 }
+
+#[test]
+fn a_close_that_comes_back_after_the_end_changes_nothing() {
+    let mut story = at_training();
+    story.see(&Observation::Cancel {
+        because: "no longer wanted".to_owned(),
+    });
+    let done = stage_end(Stage::Train, 1, Some(output(Stage::Train)));
+    let head = done.head.clone().expect("a head");
+    let lease = SignedDuration::from_secs(180);
+    story.run.claim("n", "f", start(), lease);
+    // Somebody else's round ended it meanwhile.
+    story.run.phase = Phase::Training;
+    let succeeded = story.job(Stage::Train, 1, JobStatus::Succeeded, Some(exit(0)));
+    story.see(&succeeded);
+    story.see(&Observation::StageEnded(Box::new(done)));
+    assert!(story.run.is_final());
+
+    story.see(&Observation::Carried {
+        id: "close train".to_owned(),
+        nonce: "n".to_owned(),
+        outcome: Outcome::HadOutput(Box::new(head)),
+    });
+
+    assert!(story.run.is_final());
+    assert_eq!(story.run.pending, []);
+}

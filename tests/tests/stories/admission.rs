@@ -216,13 +216,13 @@ fn data_that_never_comes_fails_the_run_when_the_wait_is_over() {
 
 #[test]
 fn a_deadline_that_passes_is_told_once_and_the_run_goes_on() {
-    let mut week = Week::new(&Spec::default().within("1h"));
+    let mut week = Week::new(&Spec::default().within("30m"));
     week.script(Stage::Train, [Deed::Stays]);
     week.tick(MONDAY);
     let id = week.runnable().pop().expect("Monday's job");
     week.work(&id);
 
-    week.sweep_for(minutes(90));
+    week.sweep_for(minutes(45));
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.told(), [format!("{run}/late")]);
     week.end(&id, &trainspot_edge::memory::AttemptEnd::exit(137));

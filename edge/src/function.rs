@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic};
 use serde::Serialize;
 use serde_json::Value;
-use trainspot_shared::batch_event::{BatchEvent, BatchEventKind, wants};
+use trainspot_shared::batch_event::{ArrayRole, BatchEvent, BatchEventKind, JobSeen, wants};
 use trainspot_shared::identity::{JobName, RunId};
 use trainspot_shared::run::Observation;
 
@@ -111,15 +111,25 @@ pub async fn drive_job_event<E: Edge>(
     let Ok(name) = job.name.parse::<JobName>() else {
         return Ok(nothing(format!("job `{}` is not one of ours", job.name)));
     };
-    let observation = match &event.kind {
-        BatchEventKind::StateChange(job) => Observation::Job(Box::new(job.clone())),
-        BatchEventKind::QueueBlocked { job, reason } => Observation::QueueBlocked {
-            job_id: job.id.clone(),
-            reason: reason.clone(),
-            wants: wants(detail),
-        },
+    let observations = match &event.kind {
+        BatchEventKind::StateChange(job) => vec![Observation::Job(Box::new(job.clone()))],
+        BatchEventKind::QueueBlocked { job, reason } => {
+            let blocked = Observation::QueueBlocked {
+                job_id: job.id.clone(),
+                reason: reason.clone(),
+                wants: wants(detail),
+            };
+            let is_child = matches!(job.array, Some(ArrayRole::Child { .. }));
+            // The ledger may not know of the job yet, if SubmitJob's answer was lost: the event does.
+            let waits = JobSeen {
+                status_reason: None,
+                ..job.clone()
+            };
+            let seen = (!is_child).then(|| Observation::Job(Box::new(waits)));
+            seen.into_iter().chain([blocked]).collect()
+        }
     };
-    match Box::pin(drive(edge, settings, &name.run, vec![observation], by)).await {
+    match Box::pin(drive(edge, settings, &name.run, observations, by)).await {
         Ok(run) => {
             let outcome = run.end.as_ref().map_or_else(
                 || format!("{:?}", run.phase).to_lowercase(),

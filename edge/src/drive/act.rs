@@ -271,16 +271,17 @@ async fn promote<E: Edge>(
     let bucket = &settings.results_bucket;
     let key = layout::champion(run.pipeline());
     let draft = &promotion.champion;
-    let seen = cas::read::<Champion>(edge, bucket, &key).await?;
-    if let Some(there) = &seen {
-        // My own earlier write, by content: somebody may have written on top of its answer.
-        let is_mine = there.document.run_id == draft.run_id
-            && there.document.candidate == draft.candidate
-            && there.document.recommendations == draft.recommendations
-            && there.document.recommendations_run_id == draft.recommendations_run_id;
-        if is_mine {
-            return Ok(Outcome::Promoted);
-        }
+    // My own write, by content: somebody may have written on top of it.
+    let is_mine = |there: &Champion| {
+        there.run_id == draft.run_id
+            && there.candidate == draft.candidate
+            && there.recommendations == draft.recommendations
+            && there.recommendations_run_id == draft.recommendations_run_id
+    };
+    let read = || cas::read::<Champion>(edge, bucket, &key);
+    let seen = read().await?;
+    if seen.as_ref().is_some_and(|there| is_mine(&there.document)) {
+        return Ok(Outcome::Promoted);
     }
     if seen.as_ref().map(|there| &there.etag) != promotion.over.as_ref() {
         return Ok(Outcome::ChampionChanged);
@@ -290,8 +291,11 @@ async fn promote<E: Edge>(
         write_id: edge.draw(),
         ..draft.clone()
     };
-    let is_there = cas::write(edge, bucket, &key, &champion, promotion.over.as_deref()).await?;
-    Ok(if is_there {
+    if cas::write(edge, bucket, &key, &champion, promotion.over.as_deref()).await? {
+        return Ok(Outcome::Promoted);
+    }
+    let there = read().await?;
+    Ok(if there.is_some_and(|there| is_mine(&there.document)) {
         Outcome::Promoted
     } else {
         Outcome::ChampionChanged

@@ -165,7 +165,7 @@ fn planned_lease(settings: &Settings) -> SignedDuration {
 #[cfg(feature = "planted")]
 fn planned_lease(settings: &Settings) -> SignedDuration {
     match settings.planted {
-        crate::planted::Planted::ShortLease => lease(settings.function_timeout) / 9,
+        crate::planted::Planted::ShortLease => lease(settings.function_timeout) / 12,
         _ => lease(settings.function_timeout),
     }
 }

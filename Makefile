@@ -40,6 +40,13 @@ binaries:
 test-rust: binaries $(VENV)/.ready $(MOTO)/.ready
 	TRAINSPOT_WHOLE_RUNS=1 cargo test --locked --workspace --no-fail-fast
 
+WEEKS ?= 10000
+FIRST_SEED ?= 0
+
+.PHONY: soak
+soak: ## Ten thousand bad weeks, or WEEKS= of them from FIRST_SEED= on; `SEED=n make soak` tells one
+	TRAINSPOT_WEEKS=$(WEEKS) TRAINSPOT_FIRST_SEED=$(FIRST_SEED) cargo test --locked -p trainspot-stories --test weeks bad_weeks_hold -- --nocapture
+
 .PHONY: test-python
 test-python: $(VENV)/.ready
 	cd trainer && ../$(VENV)/bin/python -m pytest -q

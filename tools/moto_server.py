@@ -4,9 +4,9 @@ Lays a bucket, a Batch queue and a job definition, and prints one line of JSON t
 the endpoint. Ends when its input ends, so that it outlives no test, however that test ends. Its
 Batch does without Docker. What it answers is moto's own; how it serves is changed in two ways:
 
-- One request for an object at a time. moto looks at a PutObject's condition and writes in two steps,
-  and closes an object that it replaces while others read it. Of 16 writers under `If-None-Match: *`,
-  200 times over, two once wrote, and one of them got a 500. S3 itself is atomic there.
+- One request for an object at a time. moto looks at a PutObject's condition and writes in two
+  steps, and closes an object that it replaces while others read it. Of 16 writers under
+  `If-None-Match: *`, 200 times over, two once wrote, and one of them got a 500. S3 is atomic there.
 - Connections are kept open (werkzeug's default is HTTP/1.0: a thread and a connection for each
   request), and the list of moto's modules is read once (it is read from the disk twice for each
   request, which was half of the 2.7 ms that a GET took): thirty thousand requests go through it.

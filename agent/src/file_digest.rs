@@ -29,7 +29,12 @@ fn read_through(path: &Path) -> std::io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let length = file.metadata()?.len();
-    let mut chunk = vec![0; usize::try_from(length).unwrap_or(CHUNK_BYTES).clamp(1, CHUNK_BYTES)];
+    let mut chunk = vec![
+        0;
+        usize::try_from(length)
+            .unwrap_or(CHUNK_BYTES)
+            .clamp(1, CHUNK_BYTES)
+    ];
     let mut size = 0;
     loop {
         let n = file.read(&mut chunk)?;

@@ -134,17 +134,17 @@ mod tests {
         assert_eq!(parse(&event), None);
     }
 
-    #[test_case(json!(7) => "a command is an object {\"cancel\": {\"run_id\", \"because\"?}}, received: 7")]
-    #[test_case(json!({}) => "this is no command; there is {\"cancel\": {\"run_id\", \"because\"?}}")]
-    #[test_case(json!({ "stop": {} }) => "there is no command `stop`; there is {\"cancel\": {\"run_id\", \"because\"?}}")]
-    #[test_case(json!({ "cancel": RUN }) => "`cancel` must be an object {\"cancel\": {\"run_id\", \"because\"?}}, received: \"recommender-20261123T0200Z\"")]
-    #[test_case(json!({ "cancel": { "run": RUN } }) => "`cancel` is {\"cancel\": {\"run_id\", \"because\"?}}; it has no field `run`")]
-    #[test_case(json!({ "cancel": {} }) => "`cancel` is {\"cancel\": {\"run_id\", \"because\"?}}; the field `run_id` is missing")]
-    #[test_case(json!({ "cancel": { "run_id": 7 } }) => "`run_id` must be a text, received: 7")]
-    #[test_case(json!({ "cancel": { "run_id": RUN, "because": "a\nb" } }) => "`because` must be one line with a reason on it, received: \"a\\nb\"")]
-    #[test_case(json!({ "cancel": { "run_id": RUN, "because": "x".repeat(201) } }) => "`because` must have at most 200 characters, received: 201")]
-    fn what_cannot_be_followed_is_refused_by_name(payload: Value) -> String {
-        match parse(&payload) {
+    #[test_case(&json!(7) => "a command is an object {\"cancel\": {\"run_id\", \"because\"?}}, received: 7")]
+    #[test_case(&json!({}) => "this is no command; there is {\"cancel\": {\"run_id\", \"because\"?}}")]
+    #[test_case(&json!({ "stop": {} }) => "there is no command `stop`; there is {\"cancel\": {\"run_id\", \"because\"?}}")]
+    #[test_case(&json!({ "cancel": RUN }) => "`cancel` must be an object {\"cancel\": {\"run_id\", \"because\"?}}, received: \"recommender-20261123T0200Z\"")]
+    #[test_case(&json!({ "cancel": { "run": RUN } }) => "`cancel` is {\"cancel\": {\"run_id\", \"because\"?}}; it has no field `run`")]
+    #[test_case(&json!({ "cancel": {} }) => "`cancel` is {\"cancel\": {\"run_id\", \"because\"?}}; the field `run_id` is missing")]
+    #[test_case(&json!({ "cancel": { "run_id": 7 } }) => "`run_id` must be a text, received: 7")]
+    #[test_case(&json!({ "cancel": { "run_id": RUN, "because": "a\nb" } }) => "`because` must be one line with a reason on it, received: \"a\\nb\"")]
+    #[test_case(&json!({ "cancel": { "run_id": RUN, "because": "x".repeat(201) } }) => "`because` must have at most 200 characters, received: 201")]
+    fn what_cannot_be_followed_is_refused_by_name(payload: &Value) -> String {
+        match parse(payload) {
             Some(Err(why)) => why,
             other => panic!("it was taken: {other:?}"),
         }

@@ -5,8 +5,10 @@
 //! trouble ends, and everything must come to rest. Same seed, same week.
 
 mod agenda;
+mod attempts;
 mod calm;
 mod deliveries;
+mod folder;
 mod happens;
 mod host;
 mod hosts;
@@ -16,6 +18,7 @@ mod plan;
 mod program;
 mod proving;
 mod story;
+mod strike;
 mod watch;
 mod weather;
 
@@ -36,9 +39,9 @@ pub use proving::{Failure, Outcome, Weeks, play};
 pub use watch::Violation;
 
 use agenda::Agenda;
+use attempts::Attempt;
 use deliveries::Invoked;
 use happens::Happens;
-use hosts::Attempt;
 use plan::{BEGINS_AT, DATA, Plan, RESULTS};
 use story::Story;
 use watch::{Checked, Watch, violated};
@@ -110,8 +113,14 @@ impl<D: Door> BadWeek<D> {
         if bug == Bug::RepeatedSubmissions {
             edge.plant_repeated_submissions();
         }
-        let weather = Weather::over(&edge, chance.fork(), plan.calm_at, is_told);
-        let folder = tempfile::tempdir()
+        let weather = Weather::over(
+            &edge,
+            chance.fork(),
+            plan.calm_at,
+            bug.function_lives(),
+            is_told,
+        );
+        let folder = folder::make()
             .map_err(|error| Violation(format!("no folder for the agents: {error}")))?;
         let mut week = Self {
             door,
@@ -179,7 +188,11 @@ impl<D: Door> BadWeek<D> {
     fn push_pipelines(&mut self) {
         for pipeline in self.plan.pipelines.clone() {
             let spec = pipeline.spec.to_string();
-            self.write(RESULTS, &layout::pipeline_spec(&pipeline.name), spec.as_bytes());
+            self.write(
+                RESULTS,
+                &layout::pipeline_spec(&pipeline.name),
+                spec.as_bytes(),
+            );
             let head = PipelineHead::first(pipeline.name.clone(), self.now(), "push".to_owned());
             let key = layout::pipeline_head(&pipeline.name);
             let body = serde_json::to_vec(&head).expect("a head is JSON");
@@ -255,15 +268,17 @@ impl<D: Door> BadWeek<D> {
         for written in self.edge.take_writes() {
             self.wrote_since_sweep = true;
             let name = written.key.split('/').nth(2).unwrap_or_default();
-            let before = name.parse().ok().and_then(|run| self.watch.ledgers.get(&run));
+            let before = name
+                .parse()
+                .ok()
+                .and_then(|run| self.watch.ledgers.get(&run));
             self.story.tell_write(&written, before);
             self.watch.see(&written)?;
         }
         for call in self.weather.take_asked() {
             let edge = &self.edge;
-            let name_of = |id: &str| {
-                edge.batch(|batch| batch.job(id).map(|job| job.seen.name.clone()))
-            };
+            let name_of =
+                |id: &str| edge.batch(|batch| batch.job(id).map(|job| job.seen.name.clone()));
             self.watch.see_call(&call, &self.weather, name_of)?;
         }
         for event in self.edge.batch(MemoryBatch::take_events) {

@@ -17,7 +17,10 @@ mod telling;
 mod turns;
 mod waking;
 mod week;
+mod wire;
 mod worker;
+
+pub mod bad_week;
 
 pub use deed::Deed;
 pub use door::{Door, InMemory};
@@ -27,4 +30,5 @@ pub use spec::Spec;
 pub use turns::{Ended, Invocation, by_turns, run};
 pub use waking::{Wake, answer, answer_through};
 pub use week::{Week, at, minutes};
+pub use wire::{OverTheWire, WireEdge, WithRepeatedSubmissions};
 pub use worker::{Arrival, Worker};

@@ -230,11 +230,13 @@ fn detail_of(job: &aws_sdk_batch::types::JobDetail) -> Value {
             }))
         })
         .collect();
+    // The SDK holds the field for required and fills in 0 for a job that has not been started.
+    let started_at = job.started_at().filter(|at| *at > 0);
     without_nulls(json!({
         "jobId": job.job_id(), "jobName": job.job_name(), "jobQueue": job.job_queue(),
         "status": job.status().map(aws_sdk_batch::types::JobStatus::as_str),
         "statusReason": job.status_reason(), "attempts": attempts,
-        "createdAt": job.created_at(), "startedAt": job.started_at(), "stoppedAt": job.stopped_at(),
+        "createdAt": job.created_at(), "startedAt": started_at, "stoppedAt": job.stopped_at(),
         "isTerminated": job.is_terminated(), "isCancelled": job.is_cancelled(),
         "arrayProperties": job.array_properties().map(|a| json!({
             "size": a.size(), "index": a.index(), "statusSummary": a.status_summary(),

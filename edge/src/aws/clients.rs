@@ -72,6 +72,18 @@ impl<W> Aws<W> {
     }
 }
 
+#[cfg(feature = "planted")]
+impl<W> Aws<W> {
+    /// A bug on purpose: the SDK sends `SubmitJob` again by itself, as it does with every other call.
+    #[must_use]
+    pub fn plant_repeated_submissions(self) -> Self {
+        Self {
+            batch_once: self.batch.clone(),
+            ..self
+        }
+    }
+}
+
 /// How often a call is tried, and how long all its tries may take.
 fn patience(operation_timeout: Duration) -> (RetryConfig, TimeoutConfig) {
     let timeouts = TimeoutConfig::builder()

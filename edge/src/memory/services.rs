@@ -240,7 +240,7 @@ impl Store for MemoryEdge {
         };
         self.call(
             asked,
-            move |shared| shared.put(&by, &b, &k, &body, &condition),
+            move |shared| Ok(shared.put(&by, &b, &k, &body, &condition)),
             |trouble, what| match trouble {
                 Trouble::Conflict => Ok(Put::Refused),
                 trouble => Err(store_trouble(trouble, what)),

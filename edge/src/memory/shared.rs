@@ -12,7 +12,7 @@ use super::call::{Call, Fault, Travel};
 use super::clock::VirtualClock;
 use super::store::MemoryStore;
 use super::timers::Timers;
-use crate::store::{Condition, Put, StoreError};
+use crate::store::{Condition, Put};
 
 type Faults = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 type Travels = Box<dyn FnMut(&Call) -> Travel + Send>;
@@ -117,7 +117,7 @@ impl Shared {
         key: &str,
         body: &[u8],
         condition: &Condition,
-    ) -> Result<Put, StoreError> {
+    ) -> Put {
         let put = self.store.write(bucket, key, body, condition);
         if matches!(put, Put::Written(_))
             && let Some(written) = lock(&self.written).as_mut()
@@ -130,7 +130,7 @@ impl Shared {
                 body: body.to_owned(),
             });
         }
-        Ok(put)
+        put
     }
 
     /// Another writer changes the document and nothing in it. What is no such document stays as it is.

@@ -32,13 +32,22 @@ impl<D: Door> BadWeek<D> {
                         | Happens::ForeignJob(_)
                 )
             })
-            && self.watch.pipelines.values().all(|head| head.entries.is_empty())
-            && self.due_ticks().all(|run| self.watch.ledgers.contains_key(&run))
+            && self
+                .watch
+                .pipelines
+                .values()
+                .all(|head| head.entries.is_empty())
+            && self
+                .due_ticks()
+                .all(|run| self.watch.ledgers.contains_key(&run))
     }
 
     /// The next thing that is planned, whatever happens.
     pub(super) fn next_tick(&self) -> Option<Timestamp> {
-        let planned = self.agenda.iter().find(|(_, item)| !matches!(item, Happens::Sweep));
+        let planned = self
+            .agenda
+            .iter()
+            .find(|(_, item)| !matches!(item, Happens::Sweep));
         // A tick that nobody delivers is found once it is ten minutes old.
         planned.map(|(at, _)| at + SignedDuration::from_mins(11))
     }
@@ -49,9 +58,16 @@ impl<D: Door> BadWeek<D> {
             && self.simulation.is_empty()
             && self.edge.next_moment().is_none()
             && self.agenda.iter().all(|(_, item)| {
-                matches!(item, Happens::Sweep | Happens::TimeOut(_) | Happens::Fate(..))
+                matches!(
+                    item,
+                    Happens::Sweep | Happens::TimeOut(_) | Happens::Fate(..)
+                )
             })
-            && self.watch.pipelines.values().all(|head| head.entries.is_empty())
+            && self
+                .watch
+                .pipelines
+                .values()
+                .all(|head| head.entries.is_empty())
             && !self.watch.has_pending()
             && self.now() > self.plan.calm_at + SignedDuration::from_mins(30)
     }
@@ -83,9 +99,9 @@ impl<D: Door> BadWeek<D> {
         let is_tick = |id: &RunId| {
             let mut planned = self.plan.pipelines.iter();
             planned.any(|p| {
-                p.ticks.iter().any(|tick| {
-                    RunId::scheduled(p.name.clone(), Tick::containing(*tick)) == *id
-                })
+                p.ticks
+                    .iter()
+                    .any(|tick| RunId::scheduled(p.name.clone(), Tick::containing(*tick)) == *id)
             })
         };
         for (id, run) in &self.watch.ledgers {
@@ -96,7 +112,7 @@ impl<D: Door> BadWeek<D> {
                 return violated(format!("{id} is the run of no tick"));
             }
             if !run.is_settled() {
-                return violated(format!("{id} is not settled"));
+                return violated(format!("{id} is not settled: {:?}", run.pending));
             }
             let notice = format!("{id}/{}", end.as_str());
             let is_refused = run

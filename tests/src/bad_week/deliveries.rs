@@ -88,10 +88,8 @@ impl<D: Door> BadWeek<D> {
         self.tell(|| format!("Batch: {id} {name} is {status} {}", detail["statusReason"]));
         let is_child = !detail["arrayProperties"]["index"].is_null();
         match status.as_str() {
-            "SUBMITTED" if !is_child => {
-                if self.watch.see_job(&id, &name, &self.weather)? {
-                    self.weather.struck(Kind::LateTwin);
-                }
+            "SUBMITTED" if !is_child && self.watch.see_job(&id, &name, &self.weather)? => {
+                self.weather.struck(Kind::LateTwin);
             }
             "RUNNABLE" => self.wait_for_host(&id, &name),
             "SUCCEEDED" | "FAILED" => self.job_is_over(&id),
@@ -131,8 +129,10 @@ impl<D: Door> BadWeek<D> {
             Ending::Answered(answer_through(&edge, &settings, &wake, &by).await)
         });
         self.roles.insert(task, Role::Function(invoked));
-        self.agenda
-            .put(self.now() + FUNCTION_TIMEOUT, Happens::TimeOut(task));
+        self.agenda.put(
+            self.now() + self.bug.function_lives(),
+            Happens::TimeOut(task),
+        );
     }
 
     pub(super) fn answered(&mut self, invoked: Invoked, answer: Result<Value, String>) {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use trainspot_edge::memory::AttemptEnd;
 
+use super::attempts::Fate;
 use super::deliveries::Invoked;
-use super::hosts::Fate;
 use super::kind::Kind;
 use super::people::Deed;
 use super::plan::DATA;
@@ -107,7 +107,10 @@ impl<D: Door> BadWeek<D> {
         let key = trainspot_shared::layout::pipeline_head(&name);
         let head = self.watch.pipelines.get(&key);
         let is_live = |run: &trainspot_shared::identity::RunId| {
-            self.watch.ledgers.get(run).is_none_or(|run| !run.is_final())
+            self.watch
+                .ledgers
+                .get(run)
+                .is_none_or(|run| !run.is_final())
         };
         if head.is_some_and(|head| head.started().any(is_live)) {
             self.weather.struck(Kind::Overlap);

@@ -48,13 +48,11 @@ impl Host for Line {
     async fn next(&mut self) -> Happening {
         std::future::poll_fn(|context| {
             let mut inbox = self.lock();
-            match inbox.happenings.pop_front() {
-                Some(happening) => Poll::Ready(happening),
-                None => {
-                    inbox.listener = Some(context.waker().clone());
-                    Poll::Pending
-                }
+            if let Some(happening) = inbox.happenings.pop_front() {
+                return Poll::Ready(happening);
             }
+            inbox.listener = Some(context.waker().clone());
+            Poll::Pending
         })
         .await
     }

@@ -1,13 +1,13 @@
-//! Batch's hosts, the agents on them, and what befalls both.
+//! Batch's hosts, and the agents that begin on them.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use trainspot_agent::host::Happening;
 use trainspot_agent::{Assignment, Settings, work};
 use trainspot_edge::memory::{AttemptEnd, BatchJob};
 use trainspot_shared::batch_event::{ArrayRole, JobStatus};
 
+use super::attempts::{Attempt, Exits, Fate};
 use super::happens::Happens;
 use super::host::Line;
 use super::kind::Kind;
@@ -15,54 +15,9 @@ use super::plan::Bug;
 use super::program::{Failing, Script, Scripted};
 use super::{BadWeek, Ending, Role};
 use crate::door::Door;
-use crate::simulation::TaskId;
 
-/// Between a Spot notice and the end of the host.
-const NOTICE: SignedDuration = SignedDuration::from_mins(2);
-/// Between SIGTERM and SIGKILL.
-const GRACE: SignedDuration = SignedDuration::from_secs(30);
 const CAPACITY: &str = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [g4dn.xlarge]";
 const MISCONFIGURATION: &str = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue.";
-
-/// One attempt of one job, with its agent.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    pub(super) job: String,
-    line: Line,
-    exits: Exits,
-    /// Batch believes that its host is gone, or that it is over.
-    is_given_up: bool,
-}
-
-/// What Batch sees when the agent exits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Exits {
-    /// Its exit code.
-    AsItSays,
-    /// A host that went just then.
-    HostLostThen,
-    /// This, if the code is 137.
-    Killed(AttemptEnd),
-    /// This, whatever the code.
-    As(AttemptEnd),
-}
-
-/// What befalls an attempt on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// A Spot notice.
-    Reclaimed,
-    /// The host goes without a word.
-    HostLost,
-    /// Batch gives the host up, and it lives on.
-    GivenUp,
-    /// It took too long.
-    TimesOut,
-    /// A person ends the job in the console.
-    Terminated,
-    /// Nobody is left on the host, and Batch sees this end.
-    Gone(AttemptEnd),
-}
 
 /// What is drawn for an attempt before it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +40,8 @@ impl<D: Door> BadWeek<D> {
                 job: job.to_owned(),
                 reason: CAPACITY,
             };
-            self.agenda.put(self.now() + SignedDuration::from_mins(20), blocked);
+            self.agenda
+                .put(self.now() + SignedDuration::from_mins(20), blocked);
             3_600..18_000
         } else {
             5..240
@@ -97,7 +53,8 @@ impl<D: Door> BadWeek<D> {
                 job: job.to_owned(),
                 reason: MISCONFIGURATION,
             };
-            self.agenda.put(self.now() + SignedDuration::from_mins(10), blocked);
+            self.agenda
+                .put(self.now() + SignedDuration::from_mins(10), blocked);
             at = self.plan.calm_at;
         }
         self.agenda.put(at, Happens::Host(job.to_owned()));
@@ -122,7 +79,7 @@ impl<D: Door> BadWeek<D> {
             return self.edge.batch(|batch| batch.end(id, &end));
         }
         self.edge.batch(|batch| batch.start(id));
-        self.start_agent(&job, lot);
+        self.start_agent(&job, &lot);
     }
 
     fn draw_lot(&mut self) -> Lot {
@@ -150,10 +107,10 @@ impl<D: Door> BadWeek<D> {
         }
     }
 
-    fn start_agent(&mut self, job: &BatchJob, lot: Lot) {
+    fn start_agent(&mut self, job: &BatchJob, lot: &Lot) {
         let number = u32::try_from(job.seen.attempts.len()).unwrap_or(u32::MAX - 1) + 1;
         let id = job.seen.id.clone();
-        let script = self.draw_script(job, &lot);
+        let script = self.draw_script(job, lot);
         let takes = script.step_takes * u32::try_from(script.steps).unwrap_or(1);
         let address = job.request.job_document.strip_prefix("s3://");
         let (bucket, key) = address
@@ -182,16 +139,24 @@ impl<D: Door> BadWeek<D> {
         let mut program = Scripted::of(sight.clone(), script);
         let mut host = line.clone();
         let task = self.simulation.begin(sight, async move {
-            let code = work(&edge, &edge, &settings, &assignment, &mut program, &mut host).await;
+            let code = work(
+                &edge,
+                &edge,
+                &settings,
+                &assignment,
+                &mut program,
+                &mut host,
+            )
+            .await;
             Ending::Exited(code)
         });
         self.tell(|| format!("{name} begins, {lot:?}"));
-        let exits = match &lot {
+        let exits = match lot {
             Lot::OutOfMemory => Exits::Killed(AttemptEnd::out_of_memory()),
             Lot::LosesHostAtTheEnd => Exits::HostLostThen,
             _ => Exits::AsItSays,
         };
-        if let Lot::Fate(fate, _) = &lot {
+        if let Lot::Fate(fate, _) = lot {
             let latest = i64::try_from(takes.as_secs()).unwrap_or(3_600).max(60);
             // Some come before the first call is answered, some at the very end.
             let at = self.within(0..latest + 60);
@@ -239,109 +204,6 @@ impl<D: Door> BadWeek<D> {
                 }
                 _ => None,
             },
-        }
-    }
-
-    /// Something befalls an attempt, if it is still at work.
-    pub(super) fn befall(&mut self, task: TaskId, fate: Fate) {
-        let Some(Role::Agent(attempt)) = self.roles.get_mut(&task) else {
-            return;
-        };
-        let job = attempt.job.clone();
-        if attempt.is_given_up && !matches!(fate, Fate::Gone(_)) {
-            return;
-        }
-        let now = self.edge.clock();
-        self.story.tell(now, || format!("{fate:?} befalls {job}"));
-        match fate {
-            Fate::Reclaimed => {
-                self.weather.struck(Kind::Reclaim);
-                let goes_at = now + NOTICE;
-                attempt.line.tell(Happening::SpotNotice {
-                    goes_at: Some(goes_at),
-                });
-                let gone = Fate::Gone(AttemptEnd::host_lost());
-                self.agenda.put(goes_at, Happens::Fate(task, gone));
-            }
-            Fate::TimesOut => {
-                self.weather.struck(Kind::AttemptTimeout);
-                attempt.exits = Exits::As(AttemptEnd::timed_out());
-                attempt.line.tell(Happening::Terminate);
-                let gone = Fate::Gone(AttemptEnd::timed_out());
-                self.agenda.put(now + GRACE, Happens::Fate(task, gone));
-            }
-            Fate::GivenUp => {
-                self.weather.struck(Kind::Zombie);
-                attempt.is_given_up = true;
-                self.edge
-                    .batch(|batch| batch.end(&job, &AttemptEnd::host_lost()));
-                if self.chance.bool() {
-                    let thaws_at = self.within(300..10_800);
-                    self.simulation.freeze(task, thaws_at);
-                }
-            }
-            Fate::HostLost => {
-                self.weather.struck(Kind::HostLost);
-                self.befall(task, Fate::Gone(AttemptEnd::host_lost()));
-            }
-            Fate::Terminated => {
-                self.weather.struck(Kind::TerminatedByPerson);
-                self.edge.batch(|batch| {
-                    let parent = job.split(':').next().unwrap_or(&job);
-                    batch.terminate(parent, "not today")
-                });
-            }
-            Fate::Gone(end) => {
-                self.simulation.kill(task);
-                self.roles.remove(&task);
-                self.edge.batch(|batch| batch.end(&job, &end));
-            }
-        }
-    }
-
-    /// The agent is done.
-    pub(super) fn exited(&mut self, attempt: Attempt, code: u8) {
-        let job = attempt.job;
-        self.tell(|| format!("the agent of {job} exits with {code}"));
-        if attempt.is_given_up {
-            return;
-        }
-        let end = match attempt.exits {
-            Exits::HostLostThen => {
-                self.weather.struck(Kind::LostAfterOutput);
-                AttemptEnd::host_lost()
-            }
-            Exits::Killed(end) if code == 137 => end,
-            Exits::As(end) => end,
-            Exits::AsItSays | Exits::Killed(_) => AttemptEnd::exit(i32::from(code)),
-        };
-        self.edge.batch(|batch| batch.end(&job, &end));
-    }
-
-    /// A call killed the host.
-    pub(super) fn host_is_gone(&mut self, attempt: &Attempt) {
-        if !attempt.is_given_up {
-            self.edge
-                .batch(|batch| batch.end(&attempt.job, &AttemptEnd::host_lost()));
-        }
-    }
-
-    /// Batch says that a job is over: whoever still works on it is told, and soon killed.
-    pub(super) fn job_is_over(&mut self, job: &str) {
-        let mut told = Vec::new();
-        for (task, role) in &mut self.roles {
-            let Role::Agent(attempt) = role else { continue };
-            let is_of = attempt.job == job || attempt.job.starts_with(&format!("{job}:"));
-            if is_of && !attempt.is_given_up {
-                attempt.line.tell(Happening::Terminate);
-                attempt.is_given_up = true;
-                told.push(*task);
-            }
-        }
-        for task in told {
-            let gone = Fate::Gone(AttemptEnd::exit(137));
-            self.agenda
-                .put(self.now() + GRACE, Happens::Fate(task, gone));
         }
     }
 }

@@ -40,7 +40,7 @@ impl<D: Door> BadWeek<D> {
                 _ => {
                     // Also just before the tick.
                     let early = SignedDuration::from_secs(self.chance.i64(0..20_000));
-                    let at = at - early;
+                    let at = (at - early).max(self.now() + SignedDuration::from_mins(1));
                     self.agenda.put(at, Happens::Person(Deed::Pauses(pipeline)));
                     let lasts = SignedDuration::from_secs(self.chance.i64(600..20_000));
                     self.agenda
@@ -164,7 +164,9 @@ impl<D: Door> BadWeek<D> {
         let pipeline = self.chance.usize(0..self.plan.pipelines.len());
         let name = self.plan.pipelines[pipeline].name.clone();
         let nobody = RunId::scheduled(name.clone(), Tick::containing(jiff::Timestamp::UNIX_EPOCH));
-        let run = self.some_run(pipeline, false).unwrap_or_else(|| nobody.clone());
+        let run = self
+            .some_run(pipeline, false)
+            .unwrap_or_else(|| nobody.clone());
         let (run, submission) = match kind {
             0 | 1 => (nobody, 1),
             _ => (run, 90),

@@ -22,6 +22,8 @@ const DEFINITION: &str = "arn:aws:batch:us-east-1:123456789012:job-definition/tr
 pub(super) const BEGINS_AT: &str = "2026-11-23T00:00:00Z";
 /// The functions' time-out in the template.
 pub(super) const FUNCTION_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+/// What the functions live if somebody forgot that leases are made for [`FUNCTION_TIMEOUT`].
+const FORGOTTEN_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
 /// After the last tick.
 const TROUBLE_LASTS: SignedDuration = SignedDuration::from_hours(14);
 
@@ -44,6 +46,15 @@ pub enum Bug {
 }
 
 impl Bug {
+    /// How long a function lives. With [`Bug::ShortLease`] it outlives its claims by far: a little less than
+    /// that the look-up, the skew and the rest that a claim must have would hide for thousands of weeks.
+    pub(super) const fn function_lives(self) -> SignedDuration {
+        match self {
+            Self::ShortLease => FORGOTTEN_TIMEOUT,
+            _ => FUNCTION_TIMEOUT,
+        }
+    }
+
     const fn planted(self) -> Planted {
         match self {
             Self::SubmitBeforeSave => Planted::SubmitBeforeSave,

@@ -118,7 +118,7 @@ impl Scripted {
         }
         let progress = json!({"step": self.step, "total": self.script.steps, "rate": 1.0});
         self.write(&folders.output.join(file::PROGRESS), &progress)?;
-        let is_due = self.step % self.script.checkpoint_every == 0;
+        let is_due = self.step.is_multiple_of(self.script.checkpoint_every);
         if is_due || std::mem::take(&mut self.wants_checkpoint) {
             self.checkpoint(folders)?;
             self.checkpointed = self.step;
@@ -135,7 +135,10 @@ impl Scripted {
         }
         let partial = folders.checkpoints.join(format!("{}.partial", self.step));
         fs::create_dir_all(&partial)?;
-        fs::write(partial.join("weights"), json!({"step": self.step}).to_string())?;
+        fs::write(
+            partial.join("weights"),
+            json!({"step": self.step}).to_string(),
+        )?;
         fs::rename(&partial, &whole)?;
         self.stamp(&whole)
     }
@@ -172,7 +175,9 @@ impl Program for Scripted {
         self.folders = Some(Folders {
             checkpoints: launch.checkpoint_dir.clone(),
             output: launch.output_dir.clone(),
-            stage: variable("TRAINSPOT_STAGE").parse().map_err(io::Error::other)?,
+            stage: variable("TRAINSPOT_STAGE")
+                .parse()
+                .map_err(io::Error::other)?,
             params: serde_json::from_slice(&params)?,
         });
         for entry in fs::read_dir(&launch.checkpoint_dir)? {

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::BadWeek;
 use super::kind::{Kind, Tally};
 use super::plan::Bug;
 use super::watch::Violation;
-use super::BadWeek;
 use crate::door::Door;
 
 /// The machine that this is for has two cores.
@@ -109,17 +109,23 @@ impl Weeks {
                         }
                         let played = play(door.clone(), seed, bug, false);
                         has_failed.fetch_or(played.is_err(), Ordering::SeqCst);
-                        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let mut sum = sum
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner);
                         sum.take(played);
                     }
                 });
             }
         });
-        let mut sum = sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut sum = sum
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         sum.took = began.elapsed();
         if let Some(failure) = sum.failure.take() {
             // Once more, with every line kept.
-            sum.failure = play(door.clone(), failure.seed, bug, true).err().or(Some(failure));
+            sum.failure = play(door.clone(), failure.seed, bug, true)
+                .err()
+                .or(Some(failure));
         }
         sum
     }

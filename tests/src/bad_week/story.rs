@@ -103,6 +103,10 @@ fn of_pipeline(head: &PipelineHead) -> String {
         head.pipeline,
         head.version,
         entries.join(", "),
-        if head.paused_at.is_some() { ", paused" } else { "" }
+        if head.paused_at.is_some() {
+            ", paused"
+        } else {
+            ""
+        }
     )
 }

@@ -64,7 +64,9 @@ impl Watch {
         let key = written.key.as_str();
         let wrong = |what: String| violated(format!("{key}, written by {}: {what}", written.by));
         if key.starts_with("models/") {
-            return self.see_champion(written).or_else(|Violation(what)| wrong(what));
+            return self
+                .see_champion(written)
+                .or_else(|Violation(what)| wrong(what));
         }
         let Some(rest) = key.strip_prefix("state/") else {
             return Ok(());
@@ -160,8 +162,8 @@ impl Watch {
                 before.output, next.output
             ));
         }
-        let is_news = before.output != next.output
-            || before.latest_checkpoint != next.latest_checkpoint;
+        let is_news =
+            before.output != next.output || before.latest_checkpoint != next.latest_checkpoint;
         if is_news && before.closed.is_some() {
             return violated("something was published after it was closed".to_owned());
         }
@@ -176,7 +178,12 @@ impl Watch {
     }
 
     /// A job was made.
-    pub(super) fn see_job(&mut self, id: &str, name: &str, weather: &Weather) -> Result<bool, Violation> {
+    pub(super) fn see_job(
+        &mut self,
+        id: &str,
+        name: &str,
+        weather: &Weather,
+    ) -> Result<bool, Violation> {
         if self.foreign.contains(id) {
             return Ok(false);
         }
@@ -192,7 +199,12 @@ impl Watch {
     }
 
     /// A call that arrives, or may.
-    pub(super) fn see_call(&mut self, call: &Call, weather: &Weather, name_of: impl Fn(&str) -> Option<String>) -> Checked {
+    pub(super) fn see_call(
+        &mut self,
+        call: &Call,
+        weather: &Weather,
+        name_of: impl Fn(&str) -> Option<String>,
+    ) -> Checked {
         match call.kind {
             CallKind::Terminate => {
                 if self.foreign.contains(&call.what) {

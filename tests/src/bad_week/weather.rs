@@ -5,20 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use trainspot_edge::memory::{Call, CallKind, Fault, MemoryEdge, Precondition, Travel};
+use trainspot_edge::memory::{Call, CallKind, Fault, MemoryEdge, Travel};
 
 use super::kind::{Kind, Tally};
-
-/// What lands later than this lands beyond the lease and the two minutes after it.
-const BEYOND_LEASE: SignedDuration = SignedDuration::from_mins(6);
-
-/// What one call of a function, or of an agent, may suffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strike {
-    Fault(Fault),
-    /// For so many seconds, before or after the call took effect.
-    Freeze { seconds: i64, is_after: bool },
-}
+use super::strike::{Strike, kind_of};
 
 /// A freeze that somebody is to be put into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +19,14 @@ pub(super) struct Freeze {
 }
 
 #[derive(Debug)]
-struct State {
-    chance: fastrand::Rng,
-    calm_at: Timestamp,
+pub(super) struct State {
+    pub(super) chance: fastrand::Rng,
+    pub(super) calm_at: Timestamp,
+    /// Whoever freezes for longer froze beyond its time.
+    function_lives: SignedDuration,
     /// Of a thousand calls of functions, and of agents, so many go wrong.
-    of_functions: u32,
-    of_agents: u32,
+    pub(super) of_functions: u32,
+    pub(super) of_agents: u32,
     /// Invocations whose every call takes seconds.
     sluggish: BTreeSet<String>,
     /// How long the call that is just leaving is on its way, when a freeze says so.
@@ -63,6 +55,7 @@ impl Weather {
         edge: &MemoryEdge,
         mut chance: fastrand::Rng,
         calm_at: Timestamp,
+        function_lives: SignedDuration,
         is_told: bool,
     ) -> Self {
         let weather = Self(Arc::new(Mutex::new(State {
@@ -70,6 +63,7 @@ impl Weather {
             of_agents: [1, 4, 12][chance.usize(0..3)],
             chance,
             calm_at,
+            function_lives,
             sluggish: BTreeSet::new(),
             travel: None,
             freezes: Vec::new(),
@@ -130,7 +124,11 @@ impl Weather {
     }
 
     pub(super) fn take_lines(&self) -> Vec<(Timestamp, String, String)> {
-        self.lock().lines.as_mut().map(std::mem::take).unwrap_or_default()
+        self.lock()
+            .lines
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 }
 
@@ -184,7 +182,7 @@ impl State {
     fn freeze(&mut self, call: &Call, seconds: i64, is_after: bool) {
         let until = call.at + SignedDuration::from_secs(seconds);
         let is_agent = call.by.starts_with("agent");
-        let is_long = seconds > 60;
+        let is_long = SignedDuration::from_secs(seconds) > self.function_lives;
         self.tally.struck(match (is_agent, is_long) {
             (true, _) => Kind::FrozenAgent,
             (false, true) => Kind::FrozenLong,
@@ -237,137 +235,4 @@ impl State {
             },
         }
     }
-
-    fn draw(&mut self, call: &Call) -> Option<Strike> {
-        if call.at >= self.calm_at || call.by.starts_with("person") {
-            return None;
-        }
-        let is_agent = call.by.starts_with("agent");
-        let rate = if is_agent {
-            self.of_agents
-        } else {
-            self.of_functions
-        };
-        // The rare calls, and the writes that everything rests on, get more than their share.
-        let share = match (call.kind, call.precondition) {
-            (CallKind::Submit | CallKind::Publish, _) => 5,
-            (CallKind::Terminate | CallKind::Find, _) => 4,
-            (_, Precondition::Absent | Precondition::Matches) => 2,
-            _ => 1,
-        };
-        if self.chance.u32(0..1_000) >= rate * share {
-            return None;
-        }
-        Some(self.strike(call, is_agent)).filter(|strike| match strike {
-            Strike::Fault(fault) => fault.can_strike(call),
-            Strike::Freeze { .. } => true,
-        })
-    }
-
-    fn strike(&mut self, call: &Call, is_agent: bool) -> Strike {
-        use Fault::{
-            Conflict, KilledAfter, KilledBefore, LostAfter, LostBefore, Overtaken, Overwritten,
-            Refused, Repeated, Throttled,
-        };
-        let has_effect = !matches!(
-            call.kind,
-            CallKind::Get | CallKind::List | CallKind::Describe | CallKind::Find
-        );
-        let freeze = self.draw_freeze(call, is_agent);
-        let late = Strike::Fault(Fault::Late(self.draw_lateness(call)));
-        let strikes: &[(u32, Strike)] = &[
-            (10, Strike::Fault(LostBefore)),
-            (10, Strike::Fault(KilledBefore)),
-            (if has_effect { 12 } else { 1 }, Strike::Fault(LostAfter)),
-            (if has_effect { 10 } else { 1 }, Strike::Fault(KilledAfter)),
-            (if has_effect { 12 } else { 0 }, late),
-            (if has_effect { 6 } else { 1 }, Strike::Fault(Repeated)),
-            (8, freeze),
-            (if is_agent { 0 } else { self.throttles(call) }, Strike::Fault(Throttled)),
-            (if is_agent { 0 } else { self.refuses(call) }, Strike::Fault(Refused)),
-            (5, Strike::Fault(Conflict)),
-            (5, Strike::Fault(Overtaken)),
-            (5, Strike::Fault(Overwritten)),
-        ];
-        let possible: Vec<(u32, Strike)> = strikes
-            .iter()
-            .filter(|(_, strike)| match strike {
-                Strike::Fault(fault) => fault.can_strike(call),
-                Strike::Freeze { .. } => true,
-            })
-            .copied()
-            .collect();
-        let mut lot = self.chance.u32(0..possible.iter().map(|(weight, _)| weight).sum());
-        for (weight, strike) in possible {
-            if lot < weight {
-                return strike;
-            }
-            lot -= weight;
-        }
-        Strike::Fault(LostBefore)
-    }
-
-    /// A refusal for load is Batch's and SNS's; the store's client tries again by itself.
-    const fn throttles(&self, call: &Call) -> u32 {
-        if matches!(
-            call.kind,
-            CallKind::Submit | CallKind::Publish | CallKind::Terminate
-        ) {
-            10
-        } else {
-            0
-        }
-    }
-
-    /// For good: a job definition that is gone, a topic that is.
-    const fn refuses(&self, call: &Call) -> u32 {
-        if matches!(call.kind, CallKind::Submit | CallKind::Publish) {
-            4
-        } else {
-            0
-        }
-    }
-
-    fn draw_freeze(&mut self, call: &Call, is_agent: bool) -> Strike {
-        let is_short = !is_agent && self.chance.bool();
-        let seconds = if is_short {
-            self.chance.i64(20..50)
-        } else {
-            self.chance.i64(300..7_200)
-        };
-        let left = self.calm_at.duration_since(call.at).as_secs();
-        Strike::Freeze {
-            seconds: seconds.min(left.max(1)),
-            is_after: self.chance.bool(),
-        }
-    }
-
-    fn draw_lateness(&mut self, call: &Call) -> SignedDuration {
-        let minutes = match self.chance.u8(0..10) {
-            0..2 => self.chance.i64(1..6),
-            2..9 => self.chance.i64(6..40),
-            _ => self.chance.i64(40..240),
-        };
-        SignedDuration::from_mins(minutes).min(self.calm_at.duration_since(call.at))
-    }
-}
-
-fn kind_of(fault: Fault, call: &Call) -> Option<Kind> {
-    let is_agent = call.by.starts_with("agent");
-    Some(match fault {
-        Fault::LostBefore => Kind::UnansweredBefore,
-        Fault::LostAfter => Kind::UnansweredAfter,
-        Fault::Late(after) if after >= BEYOND_LEASE => Kind::LateEffect,
-        Fault::Late(_) => return None,
-        Fault::Repeated => Kind::RepeatedCall,
-        Fault::Throttled => Kind::Throttled,
-        Fault::Refused if call.kind == CallKind::Submit => Kind::RefusedSubmit,
-        Fault::Refused => Kind::RefusedNotice,
-        Fault::Conflict => Kind::Conflict,
-        Fault::Overtaken => Kind::Overtaken,
-        Fault::Overwritten => Kind::Overwritten,
-        Fault::KilledBefore | Fault::KilledAfter if is_agent => Kind::HostLostAtCall,
-        Fault::KilledBefore => Kind::KilledBefore,
-        Fault::KilledAfter => Kind::KilledAfter,
-    })
 }

@@ -2,8 +2,6 @@
 
 mod admission;
 mod champion;
-mod chaos;
-mod crashes;
 mod duplicates;
 mod failures;
 mod lost_answers;

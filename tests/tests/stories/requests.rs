@@ -42,7 +42,11 @@ fn costs(week: &mut Week) -> Vec<String> {
                 continue; // no rule takes it
             }
             let besides = besides_actions(&calls);
-            assert!(besides <= BESIDES_ACTIONS_MAX, "{}: {calls:?}", label(&event));
+            assert!(
+                besides <= BESIDES_ACTIONS_MAX,
+                "{}: {calls:?}",
+                label(&event)
+            );
             told.push(format!("{}: {besides} of {}", label(&event), calls.len()));
 
             let before = week.edge.calls().len();

@@ -16,6 +16,8 @@ use crate::door::Door;
 const THREADS: usize = 2;
 /// A kind that strikes in fewer weeks proves little.
 const SHARE_MIN_PERCENT: u64 = 5;
+/// Whoever waits for ten thousand weeks wants to see them pass.
+const TELL_EVERY: u64 = 500;
 /// Fewer weeks say nothing about shares.
 const WEEKS_MIN_FOR_SHARES: u64 = 200;
 
@@ -113,6 +115,10 @@ impl Weeks {
                             .lock()
                             .unwrap_or_else(std::sync::PoisonError::into_inner);
                         sum.take(played);
+                        if sum.held.is_multiple_of(TELL_EVERY) {
+                            let seconds = began.elapsed().as_secs();
+                            eprintln!("{} weeks held, {seconds} s", sum.held);
+                        }
                     }
                 });
             }

@@ -4,6 +4,8 @@ mod batch;
 mod clients;
 #[cfg(feature = "invoke")]
 mod invoke;
+#[cfg(feature = "invoke")]
+mod remove;
 mod s3;
 mod sns;
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Condition, Put, Store, StoreError};
 use crate::world::World;
@@ -22,6 +22,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// The random id of the write that made it.
     fn write_id(&self) -> &str;
+}
+
+/// The newest format that these functions know, of every document alike. Within a format only fields are
+/// added, and whoever does not know one keeps it; a change that an older function would misread raises it.
+pub const SCHEMA: u32 = 1;
+
+/// What is read of a document before the document.
+#[derive(Deserialize)]
+struct Format {
+    schema: u32,
 }
 
 impl Document for trainspot_shared::stage_head::StageHead {
@@ -88,15 +98,25 @@ pub async fn read<D: Document>(
     let Some(fetched) = store.get(bucket, key).await? else {
         return Ok(None);
     };
-    let document =
-        serde_json::from_slice(&fetched.body).map_err(|error| StoreError::Malformed {
-            key: key.to_owned(),
-            why: error.to_string(),
-        })?;
     Ok(Some(Read {
-        document,
+        document: parse(&fetched.body).map_err(|why| StoreError::Malformed {
+            key: key.to_owned(),
+            why,
+        })?,
         etag: fetched.etag,
     }))
+}
+
+/// A document of a newer format is refused, never changed: for a while during an upgrade, and after a
+/// rollback, older functions meet newer documents.
+fn parse<D: Document>(body: &[u8]) -> Result<D, String> {
+    match serde_json::from_slice::<Format>(body) {
+        Ok(Format { schema }) if schema > SCHEMA => Err(format!(
+            "it has schema {schema} and this function knows {SCHEMA}: a newer version wrote it; deploy that version again"
+        )),
+        Ok(_) => serde_json::from_slice(body).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Writes `document` over the version `over` (`None`: creates it). `true` if it is there now, also when

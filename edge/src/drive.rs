@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use trainspot_shared::identity::RunId;
 use trainspot_shared::layout;
+use trainspot_shared::measure;
 use trainspot_shared::pipeline::SpecError;
 use trainspot_shared::pipeline_head::PipelineHead;
 use trainspot_shared::run::{Observation, Run};
@@ -23,6 +24,7 @@ pub use sweep::{SweepError, Swept, sweep};
 
 use crate::cas::{self, CasError, Decision};
 use crate::jobs::JobsError;
+use crate::metrics;
 use crate::settings::Settings;
 use crate::store::StoreError;
 use crate::{Jobs, Store, Topic, World};
@@ -132,6 +134,9 @@ pub async fn drive<E: Edge>(
             continue;
         };
         tracing::info!(run.id = %run.id, run.version = run.version, run.phase = ?run.phase, pending = run.pending.len(), "ledger saved");
+        metrics::tell(edge, settings, &run.id, || {
+            measure::of_save(Some(&known.document), &run)
+        });
         known = cas::Read {
             document: run,
             etag,

@@ -11,6 +11,7 @@ pub mod drive;
 pub mod function;
 pub mod jobs;
 pub mod memory;
+pub mod metrics;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! Time, chance and waiting, passed in so that a proof can replay them.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -19,6 +20,10 @@ pub trait World: Send + Sync {
 
     /// Waits.
     fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Says one line where the platform reads metrics. Neither an effect nor a call: nobody waits for it,
+    /// and one that is lost changes nothing.
+    fn print(&self, line: &str);
 }
 
 /// For tests only: a file with a whole number of seconds that [`RealWorld`]'s clock is ahead. Leases last
@@ -47,6 +52,14 @@ impl World for RealWorld {
 
     async fn pause(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    fn print(&self, line: &str) {
+        // The log goes the same way: one write of the whole line, or the two would be mixed.
+        let line = format!("{line}\n");
+        if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
+            tracing::error!(%error, "a line of metrics is lost");
+        }
     }
 }
 

@@ -72,6 +72,11 @@ pub fn stage_results(run: &RunId, stage: Stage) -> String {
     format!("results/{}/{run}/{stage}/", run.pipeline())
 }
 
+/// Under these prefixes lies all that the jobs of a run wrote; each ends with `/`.
+pub fn work_of(run: &RunId) -> [String; 2] {
+    ["results", "checkpoints"].map(|top| format!("{top}/{}/{run}/", run.pipeline()))
+}
+
 /// One attempt's own place for checkpoints; ends with `/`.
 pub fn checkpoints(
     run: &RunId,
@@ -138,6 +143,7 @@ mod tests {
             results(&run, Stage::Train, None, 1, 2),
             checkpoints(&run, Stage::Recommend, Some(3), 1, 2),
             champion(run.pipeline()),
+            work_of(&run).join(" "),
             report(&run),
         ];
 

@@ -31,7 +31,7 @@ pub use facts::{Repeated, Totals};
 pub use needs::Need;
 pub use observation::{ChampionSeen, DataSeen, Observation, StageEnd};
 pub use pending::{Claim, Pending, SUBMIT_TAKE_OVER_AFTER_S};
-pub use platform::Platform;
+pub use platform::{Definitions, Platform};
 pub use remedy::{Remedy, Situation, remedy};
 pub use risk::{ProgressSeen, Risk, RiskKind, Watch};
 pub use submission::{BlockedSeen, StageRecord, SubmissionRecord};
@@ -196,6 +196,9 @@ pub struct Run {
     /// The data as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<PinnedDataset>,
+    /// What the run's jobs are made of, from its first submission on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definitions: Option<Definitions>,
     /// What was submitted, and what came of it.
     #[serde(default)]
     pub stages: std::collections::BTreeMap<Stage, StageRecord>,
@@ -299,6 +302,7 @@ impl Run {
             },
             previous_fingerprint: new.previous_fingerprint,
             dataset: None,
+            definitions: None,
             stages: std::collections::BTreeMap::new(),
             champion_seen: None,
             gate: None,

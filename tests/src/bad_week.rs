@@ -13,6 +13,7 @@ mod happens;
 mod host;
 mod hosts;
 mod kind;
+mod measured;
 mod people;
 mod plan;
 mod program;
@@ -274,6 +275,9 @@ impl<D: Door> BadWeek<D> {
                 .and_then(|run| self.watch.ledgers.get(&run));
             self.story.tell_write(&written, before);
             self.watch.see(&written)?;
+        }
+        for line in self.edge.take_printed() {
+            self.watch.measured.see_printed(&line)?;
         }
         for call in self.weather.take_asked() {
             let edge = &self.edge;

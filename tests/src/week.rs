@@ -97,6 +97,7 @@ impl Week {
             )
             .expect("the schedule is valid"),
             function_timeout: std::time::Duration::from_mins(1),
+            metrics_namespace: Some("trainspot/stories".to_owned()),
             planted: trainspot_edge::planted::Planted::None,
         };
         let pipeline: PipelineName = "recommender".parse().expect("a valid name");
@@ -140,6 +141,19 @@ impl Week {
         head.version += 1;
         head.write_id = format!("by hand {}", head.version);
         self.write_head(&head);
+    }
+
+    /// Changes a document of the results bucket by hand, as a newer version of trainspot would write it.
+    pub fn rewrite(&mut self, key: &str, change: impl FnOnce(&mut Value)) {
+        let mut document: Value = self.read(key).expect("the document is there");
+        change(&mut document);
+        let body = serde_json::to_vec(&document).expect("JSON");
+        self.write(RESULTS, key, &body);
+    }
+
+    /// A document of the results bucket as it lies there.
+    pub fn document(&self, key: &str) -> Value {
+        self.read(key).expect("the document is there")
     }
 
     fn write_head(&mut self, head: &PipelineHead) {

@@ -131,4 +131,8 @@ impl<W: World> World for Aws<W> {
     async fn pause(&self, duration: Duration) {
         self.world.pause(duration).await;
     }
+
+    fn print(&self, line: &str) {
+        self.world.print(line);
+    }
 }

@@ -217,7 +217,7 @@ fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     )
 }
 
-fn classify<E, R>(error: SdkError<E, R>, what: String) -> StoreError
+pub(super) fn classify<E, R>(error: SdkError<E, R>, what: String) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,

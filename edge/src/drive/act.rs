@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use trainspot_shared::champion::Champion;
 use trainspot_shared::identity::{RunId, Stage};
 use trainspot_shared::layout::{self, file};
+use trainspot_shared::measure;
 use trainspot_shared::metrics::Metrics;
 use trainspot_shared::pipeline_head::{LastSuccess, PipelineHead};
 use trainspot_shared::report::{Curve, ReportInput};
@@ -19,6 +20,7 @@ use super::look::json;
 use crate::cas::{self, CasError, Decision};
 use crate::chain::chain;
 use crate::jobs::{JobRequest, SubmitError};
+use crate::metrics;
 use crate::settings::Settings;
 use crate::store::{Condition, StoreError};
 use crate::topic::PublishError;
@@ -372,7 +374,7 @@ async fn record_end<E: Edge>(
     success: Option<&LastSuccess>,
 ) -> Result<Outcome, CasError> {
     let key = layout::pipeline_head(run.pipeline());
-    cas::change(
+    let month = cas::change(
         edge,
         edge,
         &settings.results_bucket,
@@ -380,10 +382,15 @@ async fn record_end<E: Edge>(
         |head: Option<&PipelineHead>, write_id| {
             let next = head.and_then(|head| head.record_end(run, cost, success.cloned(), write_id));
             match next {
-                Some(head) => Decision::Write(Box::new(head), Outcome::Recorded),
-                None => Decision::Leave(Outcome::Recorded),
+                Some(head) => {
+                    let month = measure::month_spend(&head, run);
+                    Decision::Write(Box::new(head), month)
+                }
+                None => Decision::Leave(None),
             }
         },
     )
-    .await
+    .await?;
+    metrics::tell(edge, settings, run, || month.into_iter().collect());
+    Ok(Outcome::Recorded)
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 use trainspot_shared::identity::{PipelineName, RunId};
 use trainspot_shared::layout;
+use trainspot_shared::measure;
 use trainspot_shared::pipeline::{Pipeline, SpecError};
 use trainspot_shared::pipeline_head::{self, Admission, Entry, Origin, PipelineHead};
 use trainspot_shared::run::{End, NewRun, Phase, Run};
 
 use super::{DriveError, Edge, drive};
 use crate::cas::{self, CasError};
+use crate::metrics;
 use crate::settings::Settings;
 use crate::store::StoreError;
 
@@ -154,6 +156,7 @@ pub(super) async fn create<E: Edge>(
     if !cas::write(edge, &settings.results_bucket, &key, &run, None).await? {
         return Ok(Admitted::LostTheCreate);
     }
+    metrics::tell(edge, settings, &run.id, || measure::of_save(None, &run));
     Box::pin(drive(edge, settings, &entry.run_id, Vec::new(), by)).await?;
     Ok(Admitted::Created)
 }

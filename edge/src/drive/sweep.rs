@@ -97,8 +97,14 @@ async fn sweep_pipeline<E: Edge>(
         return Ok(());
     };
     let head = head.document;
-    let mut ledgers = ledgers(edge, settings, &head).await?;
+    let (mut ledgers, unreadable) = ledgers(edge, settings, &head).await;
     for entry in &head.entries {
+        // One ledger that cannot be read, or is of a newer format, must not keep the other runs waiting.
+        if let Some(error) = unreadable.get(&entry.run_id) {
+            let failure = format!("{}: {}", entry.run_id, chain(error));
+            swept.failures.push(failure);
+            continue;
+        }
         if ledgers.contains_key(&entry.run_id) {
             continue;
         }
@@ -169,24 +175,31 @@ async fn see_schedule<E: Edge>(
     Ok(seen)
 }
 
-/// The ledgers of all entries that have one.
+/// The ledgers of all entries that have one, and why one could not be read.
 async fn ledgers<E: Edge>(
     edge: &E,
     settings: &Settings,
     head: &PipelineHead,
-) -> Result<BTreeMap<RunId, Run>, StoreError> {
+) -> (BTreeMap<RunId, Run>, BTreeMap<RunId, StoreError>) {
     let reads = futures::stream::iter(&head.entries).map(|entry| async move {
         let key = layout::ledger(&entry.run_id);
-        cas::read::<Run>(edge, &settings.results_bucket, &key).await
+        let read = cas::read::<Run>(edge, &settings.results_bucket, &key).await;
+        (entry.run_id.clone(), read)
     });
     let mut reads = std::pin::pin!(reads.buffered(LEDGERS_AT_ONCE));
-    let mut ledgers = BTreeMap::new();
-    while let Some(read) = reads.next().await {
-        if let Some(read) = read? {
-            ledgers.insert(read.document.id.clone(), read.document);
+    let (mut ledgers, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
+    while let Some((id, read)) = reads.next().await {
+        match read {
+            Ok(Some(read)) => {
+                ledgers.insert(id, read.document);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                unreadable.insert(id, error);
+            }
         }
     }
-    Ok(ledgers)
+    (ledgers, unreadable)
 }
 
 /// Removes the entries of which nothing is left to do and starts the queued one; gives what was started.

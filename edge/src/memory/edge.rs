@@ -125,6 +125,11 @@ impl MemoryEdge {
         lock(&self.shared.told).len()
     }
 
+    /// The lines that were printed since the last time, in order.
+    pub fn take_printed(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.shared.printed))
+    }
+
     /// The calls since the `since`-th.
     pub fn calls_since(&self, since: usize) -> Vec<Call> {
         let calls = lock(&self.shared.calls);

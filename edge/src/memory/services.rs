@@ -208,6 +208,10 @@ impl World for MemoryEdge {
             self.advance_to(later(self.shared.clock.now(), duration));
         }
     }
+
+    fn print(&self, line: &str) {
+        lock(&self.shared.printed).push(line.to_owned());
+    }
 }
 
 impl Store for MemoryEdge {

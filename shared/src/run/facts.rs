@@ -80,48 +80,72 @@ impl Run {
         let records = self.records();
         for record in &records {
             let seconds = seconds_between(record.started_at, record.ended_at);
-            let market = match record.life_cycle.as_deref() {
-                Some("on-demand") => Market::OnDemand,
-                _ => Market::Spot,
-            };
-            match market {
+            match market_of(record) {
                 Market::Spot => totals.spot_s += seconds,
                 Market::OnDemand => totals.on_demand_s += seconds,
             }
-            let price_in = |market| {
-                record
-                    .instance_type
-                    .as_deref()
-                    .and_then(|kind| cost::price(kind, market))
-            };
-            // Billed by the second; a begun one counts.
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "never negative; attempts last hours"
-            )]
-            let whole = seconds.ceil() as u64;
-            match (price_in(market), price_in(Market::OnDemand)) {
+            let paid = cost_of(record, market_of(record), seconds);
+            match (paid, cost_of(record, Market::OnDemand, seconds)) {
                 (Some(paid), Some(full)) => {
-                    totals.cost += cost::cost_of(whole, paid.usd_per_hour);
-                    totals.on_demand_cost += cost::cost_of(whole, full.usd_per_hour);
+                    totals.cost += paid;
+                    totals.on_demand_cost += full;
                 }
                 _ => totals.unpriced_s += seconds,
             }
             totals.reclaims += usize::from(record.notice.as_deref() == Some("spot_notice"));
         }
-        for pair in records.windows(2) {
-            let [before, after] = pair else { continue };
-            // With a record missing in between, nobody knows what was lost where.
-            let is_next = (before.submission == after.submission
-                && before.attempt + 1 == after.attempt)
-                || (before.submission + 1 == after.submission && after.attempt == 1);
-            if (before.stage, before.shard) == (after.stage, after.shard) && is_next {
-                totals.repeated.push(repeated(before, after));
-            }
-        }
+        let interruptions = interruptions(&records);
+        totals.repeated = interruptions.map(|(a, b)| repeated(a, b)).collect();
         totals
     }
+
+    /// What of the cost was for work that was done twice, at the price of the host that did it again; as far
+    /// as the price file knows it.
+    pub fn wasted(&self) -> Usd {
+        let records = self.records();
+        interruptions(&records)
+            .filter_map(|(before, after)| {
+                let again_s = repeated(before, after).repeated_s;
+                cost_of(after, market_of(after), again_s)
+            })
+            .sum()
+    }
+}
+
+/// Where the host said that it was; the hosts of laptops say nothing and count as Spot.
+fn market_of(record: &AttemptRecord) -> Market {
+    match record.life_cycle.as_deref() {
+        Some("on-demand") => Market::OnDemand,
+        _ => Market::Spot,
+    }
+}
+
+/// So many seconds of the attempt's host; none when its price is not known.
+fn cost_of(record: &AttemptRecord, market: Market, seconds: f64) -> Option<Usd> {
+    let price = cost::price(record.instance_type.as_deref()?, market)?;
+    // Billed by the second; a begun one counts.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never negative; attempts last hours"
+    )]
+    let whole = seconds.ceil() as u64;
+    Some(cost::cost_of(whole, price.usd_per_hour))
+}
+
+/// Each attempt that another one followed, with that one.
+fn interruptions<'r>(
+    records: &'r [&'r AttemptRecord],
+) -> impl Iterator<Item = (&'r AttemptRecord, &'r AttemptRecord)> {
+    records.windows(2).filter_map(|pair| {
+        let [before, after] = pair else { return None };
+        // With a record missing in between, nobody knows what was lost where.
+        let is_next = (before.submission == after.submission
+            && before.attempt + 1 == after.attempt)
+            || (before.submission + 1 == after.submission && after.attempt == 1);
+        let is_same = (before.stage, before.shard) == (after.stage, after.shard);
+        (is_same && is_next).then_some((*before, *after))
+    })
 }
 
 fn repeated(before: &AttemptRecord, after: &AttemptRecord) -> Repeated {

@@ -1,6 +1,28 @@
 //! What the template made: queues and definitions, as the functions' environment tells them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::{Market, Stage};
+
+/// Job definitions with their revisions, as the run found them when it began. It goes on with them through an
+/// upgrade: a checkpoint of one trainer is not given to another in the middle of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definitions {
+    /// Of the training.
+    pub train: String,
+    /// Of everything after it.
+    pub post_processing: String,
+}
+
+impl Definitions {
+    /// The job definition for a stage.
+    pub fn of(&self, stage: Stage) -> &str {
+        match stage {
+            Stage::Train => &self.train,
+            _ => &self.post_processing,
+        }
+    }
+}
 
 /// ARNs by role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +66,11 @@ impl Platform {
         }
     }
 
-    /// The job definition for a stage.
-    pub fn definition(&self, stage: Stage) -> &str {
-        match stage {
-            Stage::Train => &self.train_definition,
-            _ => &self.post_processing_definition,
+    /// The job definitions as they are now.
+    pub fn definitions(&self) -> Definitions {
+        Definitions {
+            train: self.train_definition.clone(),
+            post_processing: self.post_processing_definition.clone(),
         }
     }
 }

@@ -101,6 +101,10 @@ impl Run {
             shards: record.shards,
             shard_of_index: only.clone(),
         };
+        let definitions = self
+            .definitions
+            .get_or_insert_with(|| platform.definitions());
+        let definition = definitions.of(stage).to_owned();
         let record = self.stages.entry(stage).or_default();
         record.submissions.push(SubmissionRecord {
             number,
@@ -120,7 +124,7 @@ impl Run {
         vec![Action::Submit(Box::new(Submit {
             name,
             queue,
-            definition: platform.definition(stage).to_owned(),
+            definition,
             gpus: spec.gpus,
             vcpus: spec.vcpus,
             memory_mib,

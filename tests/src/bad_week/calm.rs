@@ -123,6 +123,9 @@ impl<D: Door> BadWeek<D> {
                 return violated(format!("nobody was told {notice}"));
             }
         }
+        self.watch
+            .measured
+            .check(&self.watch.ledgers, &self.weather)?;
         self.check_jobs()
     }
 

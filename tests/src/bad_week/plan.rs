@@ -170,6 +170,7 @@ impl Plan {
             },
             schedules: Schedules::parse(&schedules).expect("the schedules are valid"),
             function_timeout: Duration::from_secs(FUNCTION_TIMEOUT.as_secs().unsigned_abs()),
+            metrics_namespace: Some("trainspot/weeks".to_owned()),
             planted: bug.planted(),
         }
     }

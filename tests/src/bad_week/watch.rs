@@ -11,6 +11,7 @@ use trainspot_shared::pipeline_head::PipelineHead;
 use trainspot_shared::run::{Phase, Run};
 use trainspot_shared::stage_head::StageHead;
 
+use super::measured::Measured;
 use super::plan::FUNCTION_TIMEOUT;
 use super::weather::Weather;
 
@@ -34,6 +35,7 @@ pub(super) fn violated<T>(what: String) -> Result<T, Violation> {
 pub(super) struct Watch {
     pub(super) ledgers: BTreeMap<RunId, Run>,
     pub(super) pipelines: BTreeMap<String, PipelineHead>,
+    pub(super) measured: Measured,
     heads: BTreeMap<String, StageHead>,
     champions: BTreeMap<String, Champion>,
     /// Since when an action has been pending, and not before when it may be begun.
@@ -97,6 +99,9 @@ impl Watch {
             if before.end.is_some() && before.end != next.end {
                 return violated(format!("it ended twice: {:?}, {:?}", before.end, next.end));
             }
+        }
+        if next.is_final() && !before.is_some_and(Run::is_final) {
+            self.measured.see_end(&next.id, &written.by);
         }
         if next.is_final() != next.end.is_some() {
             return violated(format!("{:?} with the end {:?}", next.phase, next.end));

@@ -42,6 +42,10 @@ impl World for WireEdge {
     async fn pause(&self, duration: Duration) {
         self.0.pause(duration).await;
     }
+
+    fn print(&self, line: &str) {
+        self.0.print(line);
+    }
 }
 
 impl Store for WireEdge {

@@ -5,10 +5,13 @@ mod champion;
 mod duplicates;
 mod failures;
 mod lost_answers;
+mod metrics;
 mod notices;
+mod overview;
 mod requests;
 mod supervision;
 mod template;
+mod upgrade;
 
 const MONDAY: &str = "2026-11-23T02:00:00Z";
 const FRIDAY: &str = "2026-11-27T02:00:00Z";

@@ -7,6 +7,9 @@
 //! by no seed, so that it is a week like the one that failed and not the same.
 
 mod place;
+mod printed;
+mod recorded;
+mod tour;
 mod watch;
 mod week;
 
@@ -14,6 +17,7 @@ use std::collections::BTreeMap;
 
 use place::Place;
 use tokio::task::JoinSet;
+use tour::Tour;
 use week::{Told, Week};
 
 const WEEKS: u64 = 5;
@@ -83,4 +87,19 @@ async fn real_binaries_hold_through_five_bad_weeks() {
         .filter(|kind| !struck.contains_key(**kind))
         .collect();
     assert!(!are_all || missing.is_empty(), "never struck: {missing:?}");
+}
+
+/// What is called on the way is held against the template's policies by `make privileges`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tour_of_everything_that_is_called() {
+    let place = match Place::find() {
+        Ok(place) => place,
+        Err(missing) => {
+            assert!(std::env::var("TRAINSPOT_WHOLE_RUNS").is_err(), "{missing}");
+            eprintln!("skipped: {missing}; `make test` builds what this needs");
+            return;
+        }
+    };
+
+    Tour::make(&place).await;
 }

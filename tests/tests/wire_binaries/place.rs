@@ -58,6 +58,7 @@ impl Place {
             root,
         };
         let names = [
+            "trainspot",
             "trainspot-agent",
             "submit-training",
             "fan-out",
@@ -71,6 +72,17 @@ impl Place {
             }
         }
         Ok(place)
+    }
+
+    /// A built program.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
+    }
+
+    /// Where calls are written down: beside the profiles' folders of binaries.
+    pub(crate) fn recorded_calls(&self) -> PathBuf {
+        let target = self.binaries.parent().unwrap_or(&self.binaries);
+        target.join("recorded-calls")
     }
 
     /// A stage's `program` in a spec: TOML.

@@ -37,16 +37,17 @@ def checkpoint(step: int) -> None:
         partial.rename(whole)
 
 
-def train() -> int:
+def train(params: dict[str, Any]) -> int:
     """From the newest checkpoint to the end, or until somebody wants it to stop."""
     wishes: set[int] = set()
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda wish, _: wishes.add(wish))
+    step_s = params.get("step_s", STEP_S)
     done = [int(folder.name) for folder in CHECKPOINTS.iterdir() if folder.name.isdigit()]
     first = max(done, default=0)
     for step in range(first + 1, STEPS + 1):
-        time.sleep(STEP_S)
-        write(OUTPUT / "progress.json", {"step": step, "total": STEPS, "rate": 1 / STEP_S})
+        time.sleep(step_s)
+        write(OUTPUT / "progress.json", {"step": step, "total": STEPS, "rate": 1 / step_s})
         if step % CHECKPOINT_EVERY == 0 or wishes:
             checkpoint(step)
         if signal.SIGTERM in wishes:
@@ -81,11 +82,12 @@ def evaluate(params: dict[str, Any]) -> int:
 
 def main() -> int:
     """By stage."""
+    params = json.loads(Path(os.environ["TRAINSPOT_PARAMS"]).read_text())
     match os.environ["TRAINSPOT_STAGE"]:
         case "train":
-            return train()
+            return train(params)
         case "evaluate":
-            return evaluate(json.loads(Path(os.environ["TRAINSPOT_PARAMS"]).read_text()))
+            return evaluate(params)
         case "recommend":
             write(OUTPUT / "part.json", {"users": 25})
         case "gather":

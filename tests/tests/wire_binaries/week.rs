@@ -21,6 +21,8 @@ use trainspot_shared::layout;
 use trainspot_shared::run::End;
 
 use crate::place::Place;
+use crate::printed;
+use crate::recorded;
 use crate::watch::Watch;
 
 /// A slow machine has minutes for a week; a fast one needs a quarter of one.
@@ -99,6 +101,7 @@ impl Week {
                 end => format!("{} {}", run.id, end.as_ref().map_or("", End::as_str)),
             })
             .collect();
+        recorded::write(place, &week.cloud, &format!("week-{seed}"));
         let summary = format!(
             "week {seed}: {:.0?}, {} skipped: {}; {} jobs, {} notices",
             week.begun.elapsed(),
@@ -183,6 +186,7 @@ impl Week {
         let (jobs, notices) = (self.cloud.jobs(), self.cloud.notices());
         self.watch
             .check_end(&self.ticks, &jobs, &notices, self.late_submissions);
+        printed::check(&self.logs, &self.watch.runs);
     }
 
     fn now(&self) -> Timestamp {
@@ -313,7 +317,7 @@ on = ["failed", "succeeded", "kept_champion", "moved", "skipped", "late", "cance
 }
 
 /// Somebody at a command line, whose calls are never struck.
-fn person(cloud: &LocalCloud) -> Aws {
+pub(crate) fn person(cloud: &LocalCloud) -> Aws {
     let environment = cloud.sdk_environment();
     let variable = |name: &str| environment.get(name).cloned().unwrap_or_default();
     let credentials = Credentials::new(

@@ -6,12 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use trainspot_shared::batch_event::{JobSeen, JobStatus};
 use trainspot_shared::identity::{JobName, RunId};
 use trainspot_shared::layout::{self, file};
+use trainspot_shared::measure;
 use trainspot_shared::run::{Observation, ProgressSeen, Run, Watch};
 use trainspot_shared::stage_head::StageHead;
 
 use super::PipelineError;
 use crate::cas;
 use crate::drive::{DriveError, Edge, drive};
+use crate::metrics;
 use crate::settings::Settings;
 use crate::store::StoreError;
 
@@ -111,6 +113,10 @@ pub(super) async fn drive_live<E: Edge>(
     now: Timestamp,
     by: &str,
 ) -> Result<Run, DriveError> {
+    let waits = jobs
+        .iter()
+        .filter_map(|job| measure::on_demand_wait(job, &settings.platform, now));
+    let mut measures: Vec<_> = waits.collect();
     let mut observations: Vec<_> = jobs
         .into_iter()
         .map(|job| Observation::Job(Box::new(job)))
@@ -118,13 +124,17 @@ pub(super) async fn drive_live<E: Edge>(
     observations.push(Observation::Swept { at: now });
     if let Some(watch) = ledger.watch() {
         match progress(edge, settings, &ledger.id, watch).await {
-            Ok(seen) => observations.push(Observation::Progress(seen)),
+            Ok(seen) => {
+                measures.extend(measure::checkpoint_age(ledger, &seen, now));
+                observations.push(Observation::Progress(seen));
+            }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(run.id = %ledger.id, error, "could not look at its progress");
             }
         }
     }
+    metrics::tell(edge, settings, &ledger.id, || measures);
     drive(edge, settings, &ledger.id, observations, by).await
 }
 

@@ -1,0 +1,106 @@
+//! A deployment while a run is live: old and new functions read each other's documents, and the run ends with
+//! the jobs it began with.
+
+use serde_json::json;
+use trainspot_edge::memory::AttemptEnd;
+use trainspot_shared::identity::Stage;
+use trainspot_shared::layout;
+use trainspot_stories::{Deed, Spec, Week, minutes};
+
+use super::MONDAY;
+
+/// Monday's training is at work.
+fn at_work() -> (Week, String) {
+    let mut week = Week::new(&Spec::default());
+    week.script(Stage::Train, [Deed::Stays]);
+    week.tick(MONDAY);
+    week.deliver_all();
+    let id = week.runnable().pop().expect("Monday's job");
+    week.work(&id);
+    week.deliver_all();
+    (week, id)
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_kept_by_an_older_one() {
+    let (mut week, id) = at_work();
+    let run = week.run_of("20261123T0200Z");
+    let keys = [
+        layout::pipeline_head(run.pipeline()),
+        layout::ledger(&run),
+        layout::stage_head(&run, Stage::Train, None),
+    ];
+    for key in &keys {
+        week.rewrite(key, |document| document["later"] = json!({"on": [1, 2]}));
+    }
+
+    week.end(&id, &AttemptEnd::exit(1));
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+    for key in &keys {
+        let document = week.document(key);
+        assert_eq!(document["later"], json!({"on": [1, 2]}), "{key}");
+    }
+    assert_ne!(week.document(&keys[1])["phase"], "training");
+}
+
+#[test]
+fn a_ledger_of_a_newer_format_is_refused_left_as_it_is_and_told_of() {
+    let (mut week, id) = at_work();
+    let ledger = layout::ledger(&week.run_of("20261123T0200Z"));
+    week.rewrite(&ledger, |document| document["schema"] = json!(2));
+    let as_it_was = week.document(&ledger);
+
+    week.end(&id, &AttemptEnd::exit(1));
+    week.deliver_all();
+    let swept = week.sweep().expect("a sweep").expect("it answers");
+    let failures = swept["swept"]["failures"].to_string();
+    assert!(
+        failures.contains("schema 2 and this function knows 1"),
+        "{swept}"
+    );
+    assert_eq!(week.document(&ledger), as_it_was);
+
+    // The newer version is deployed again, and nothing was lost meanwhile.
+    week.rewrite(&ledger, |document| document["schema"] = json!(1));
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_run_ends_with_the_job_definitions_that_it_began_with() {
+    let (mut week, id) = at_work();
+    let began_with = week.settings.platform.definitions();
+
+    let platform = &mut week.settings.platform;
+    platform.train_definition = platform.train_definition.replace(":3", ":4");
+    platform.post_processing_definition = platform.post_processing_definition.replace(":3", ":4");
+    platform.image = "trainspot-trainer@sha256:11".to_owned();
+    week.end(&id, &AttemptEnd::exit(139));
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+    for job in week.jobs() {
+        let definition = &job.request.definition;
+        let is_training = job.request.name.stage == Stage::Train;
+        let wanted = if is_training {
+            &began_with.train
+        } else {
+            &began_with.post_processing
+        };
+        assert_eq!(definition, wanted, "{}", job.request.name);
+    }
+    assert!(
+        week.jobs().len() > 4,
+        "a second training and all that follows"
+    );
+
+    week.new_data("another week's");
+    week.tick(super::FRIDAY);
+    week.sweep_for(minutes(10));
+    let friday = week.jobs().pop().expect("Friday's training");
+    assert!(
+        friday.request.definition.ends_with(":4"),
+        "{}",
+        friday.request.definition
+    );
+}

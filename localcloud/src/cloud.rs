@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::batch::{Batch, HostSettings, JobSnapshot, Reclaim};
+use crate::batch::{self, Batch, ContainerEngine, HostSettings, JobSnapshot, Reclaim};
 use crate::chaos::Strikes;
 use crate::errors::{Refused, StartError};
 use crate::events::EventBus;
@@ -27,7 +27,7 @@ use crate::s3::Store;
 use crate::settings::Settings;
 use crate::sns::{Notices, PublishedNotice};
 use crate::sqs::Letters;
-use crate::template::{REGION, Stack};
+use crate::template::{Definition, REGION, Stack};
 
 /// How long `stop` waits for answers that are on their way.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -130,6 +130,13 @@ impl LocalCloud {
             Arc::clone(&ids),
             Arc::clone(&watch),
         )?;
+        let containers = match &settings.containers {
+            Some(command) => {
+                let engine = ContainerEngine::find(command).await;
+                Some(engine.map_err(|why| StartError::Containers { why })?)
+            }
+            None => None,
+        };
         let (events, mut emitted) = mpsc::unbounded_channel();
         let batch = Batch::open(
             Arc::clone(&stack),
@@ -139,6 +146,7 @@ impl LocalCloud {
             Arc::clone(&strikes),
             HostSettings {
                 image: settings.image,
+                containers,
                 instance_type: settings.instance_type,
                 boot_delay: settings.boot_delay,
                 time_scale: settings.job_time_scale,
@@ -286,6 +294,18 @@ impl LocalCloud {
     /// Nothing goes wrong on purpose from now on; what was held back comes late all the same.
     pub fn calm(&self) {
         self.parts.strikes.calm();
+    }
+
+    /// What of the definitions' containers is done otherwise here, or not at all, as sentences by definition.
+    /// Meant for clouds whose jobs are containers; programs know nothing of all that.
+    pub fn not_done_of_containers(&self) -> BTreeMap<String, Vec<String>> {
+        let of = |definition: &Definition| {
+            (
+                definition.name.clone(),
+                batch::not_done(&definition.container),
+            )
+        };
+        self.stack.definitions.iter().map(of).collect()
     }
 
     /// Every job on record, oldest first.

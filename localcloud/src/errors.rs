@@ -38,6 +38,12 @@ pub enum StartError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The container engine does not answer.
+    #[error("ask the container engine: {why}")]
+    Containers {
+        /// What it said.
+        why: String,
+    },
     /// A record from an earlier start cannot be read.
     #[error("read the record `{}`", path.display())]
     Record {

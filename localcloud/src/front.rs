@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use jiff::Timestamp;
 
+use crate::asked::asked;
 use crate::batch;
 use crate::chaos::CallFate;
 use crate::cloud::Parts;
@@ -138,6 +139,7 @@ pub(crate) async fn answer(parts: &Parts, call: Called) -> Response<Body> {
         service,
         caller,
     } = call;
+    let asked = asked(&parts.batch.stack, &service, &request);
     let answer = match service.as_str() {
         "s3" => s3::handle(&parts.store, request).await,
         "batch" => batch::handle(&parts.batch, &request),
@@ -169,6 +171,7 @@ pub(crate) async fn answer(parts: &Parts, call: Called) -> Response<Body> {
         resource: answer.resource,
         status: answer.response.status().as_u16(),
         caller,
+        asked,
     });
     let mut response = answer.response;
     if let Ok(id) = parts.ids.uuid().parse::<axum::http::HeaderValue>() {

@@ -84,6 +84,7 @@ pub(crate) async fn carry_out(
                 resource: called.request.path,
                 status: response.status().as_u16(),
                 caller: called.caller,
+                asked: None,
             });
             response
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
+use crate::asked::Asked;
 use crate::locked::locked;
 
 /// How many calls are kept: some hundred per run, so a long demo fits.
@@ -96,7 +97,7 @@ pub enum Happening {
     },
 }
 
-/// One call at the wire.
+/// One call at the wire, or one that a service made for the stack: an event handed to a function, a dead letter kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedCall {
     /// When it was answered.
@@ -109,8 +110,12 @@ pub struct RecordedCall {
     pub resource: String,
     /// The HTTP status it was answered with.
     pub status: u16,
-    /// Who called: `function/<logical id>`, `job/<job id>`, or `person`.
+    /// Who called: `function/<logical id>`, `job/<job id>`, or `person`; `rule/<logical id>` or
+    /// `schedule/<logical id>` for what a service did by that rule.
     pub caller: String,
+    /// What IAM is asked before; none for a person's call to a function or queue, and for a call that was refused
+    /// as one too many.
+    pub asked: Option<Asked>,
 }
 
 /// Where happenings and calls are reported to.

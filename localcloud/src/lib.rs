@@ -4,6 +4,7 @@
 //! It contains no business rule, and implements only the calls that a product binary, the cli or a documented
 //! `aws` command makes. Anything else is answered 501 and reported.
 
+mod asked;
 mod batch;
 mod chaos;
 mod cloud;
@@ -25,6 +26,7 @@ mod sns;
 mod sqs;
 mod template;
 
+pub use asked::Asked;
 pub use batch::{JobSnapshot, Reclaim};
 pub use chaos::{
     CallChaos, CapacityChaos, Chaos, ChaosError, EventChaos, FunctionChaos, HostChaos,
@@ -35,3 +37,7 @@ pub use happening::{Happening, RecordedCall};
 pub use lambda::InvokeAnswer;
 pub use settings::{Image, Settings};
 pub use sns::PublishedNotice;
+pub use template::{
+    Declared, DeclaredFunction, DeclaredQueue, DeclaredResource, DeclaredRule, DeclaredSchedule,
+    DeclaredTarget,
+};

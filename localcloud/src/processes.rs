@@ -14,6 +14,15 @@ pub(crate) fn signal_group(leader: i32, signal: Signal) {
     }
 }
 
+/// Signals one process; one that is gone is no error.
+pub(crate) fn signal_one(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid)
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::debug!(%error, "a program ended before it was told to");
+    }
+}
+
 /// The clock tick at which a process started: with its id it names one process for good.
 pub(crate) fn started_at(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -19,6 +19,10 @@ pub struct Settings {
     pub binaries: PathBuf,
     /// What stands in for the container image of every job.
     pub image: Image,
+    /// The command of a container engine, `docker` or `podman`: every job is then a container of the image that
+    /// its definition names by digest, which must be the id of an image that the engine has. Of `image` only
+    /// the environment counts then, on top of the image's own.
+    pub containers: Option<String>,
     /// How long before its end a reclaimed host is told, when the caller does not say.
     pub notice_lead: Duration,
     /// Seeds every id that is drawn here.
@@ -57,6 +61,7 @@ impl Settings {
             parameters: BTreeMap::new(),
             binaries: binaries.into(),
             image,
+            containers: None,
             notice_lead: Duration::from_mins(2),
             seed: 1,
             port: 0,

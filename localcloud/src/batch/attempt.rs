@@ -1,20 +1,16 @@
 //! One attempt of a job from the host's boot to its end: exit, time-out, termination, or the loss of the host.
 //! Tells the engine how it ended; what follows from that is the engine's decision.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::process::Signal;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::engine::{Batch, Reclaim};
 use super::host::Host;
 use super::job::Placement;
-use crate::processes;
 use crate::template::Market;
 
 /// ECS's default between SIGTERM and SIGKILL of a stopped task.
@@ -37,6 +33,8 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) enum Ending {
     Exited(Placement, i32),
+    /// Its limit of memory ended it, with this code.
+    OutOfMemory(Placement, i32),
     HostLost(Placement),
     TimedOut(Placement),
     /// Terminated with this reason while its program ran, which then ended with this code.
@@ -106,8 +104,9 @@ async fn attempt(
             },
         }
     }
-    let mut child = match host.start(&batch.hosts, &job, &queue) {
-        Ok(child) => child,
+    let started = host.start(&batch.hosts, &batch.folder, &job, &queue).await;
+    let mut work = match started {
+        Ok(work) => work,
         Err(error) => {
             let what = batch
                 .hosts
@@ -123,13 +122,8 @@ async fn attempt(
             return Ending::NotStarted(host.placement, reason);
         }
     };
-    let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-        return Ending::NotStarted(
-            host.placement,
-            "ContainerVanishedError: it was gone at once".into(),
-        );
-    };
-    host.placement.process = processes::started_at(pid).map(|tick| (pid, tick));
+    host.placement.process = work.process();
+    host.placement.container = work.container_name();
     batch.running(job_id, &host.placement);
 
     let mut times_out = job.timeout_s.map(|seconds| {
@@ -143,12 +137,12 @@ async fn attempt(
     let mut kill_at: Option<Instant> = None;
     let status = loop {
         tokio::select! {
-            status = child.wait() => break status,
+            status = work.wait() => break status,
             order = orders.recv() => match order {
                 Some(Order::Terminate(reason)) if stopping.is_none() => {
                     stopping = Some(Stopping::Terminated(reason));
                     times_out = None;
-                    terminate(pid);
+                    work.terminate();
                     kill_at = Some(Instant::now() + STOP_TIMEOUT.mul_f64(batch.hosts.time_scale));
                 }
                 Some(Order::Terminate(_)) => {} // It is being stopped; the first reason stays.
@@ -158,11 +152,11 @@ async fn attempt(
                 }
                 Some(Order::Reclaim(Reclaim::WithoutNotice)) => {
                     stopping = Some(Stopping::HostLost);
-                    processes::signal_group(pid, Signal::KILL);
+                    work.kill();
                 }
                 Some(Order::Stop) | None => {
                     stopping = Some(Stopping::Abandoned);
-                    processes::signal_group(pid, Signal::KILL);
+                    work.kill();
                 }
             },
             () = at(struck.map(|(when, _)| when)) => {
@@ -177,47 +171,38 @@ async fn attempt(
             () = at(times_out) => {
                 times_out = None;
                 stopping = Some(Stopping::TimedOut);
-                terminate(pid);
+                work.terminate();
                 kill_at = Some(Instant::now() + STOP_TIMEOUT.mul_f64(batch.hosts.time_scale));
             }
             () = at(host_ends) => {
                 host_ends = None;
                 times_out = None;
                 stopping = Some(Stopping::HostLost);
-                terminate(pid);
+                work.terminate();
                 kill_at = Some(Instant::now() + SHUTDOWN);
             }
             () = at(kill_at) => {
                 kill_at = None;
-                processes::signal_group(pid, Signal::KILL);
+                work.kill();
             }
         }
     };
-    // A container ends with its main process, whatever else runs in it; a host with everything on it.
-    processes::signal_group(pid, Signal::KILL);
-    let (mark, home) = (host.process_mark(), host.home().to_owned());
-    let cleared = tokio::task::spawn_blocking(move || {
-        processes::end_marked(&mark);
-        std::fs::remove_dir_all(home)
-    });
-    match cleared.await {
+    let ended = work.clear(status).await;
+    let home = host.home().to_owned();
+    match tokio::task::spawn_blocking(move || std::fs::remove_dir_all(home)).await {
         Ok(Ok(())) => {}
         // What was just killed may write its last file; the next start clears the rest.
         Ok(Err(error)) => tracing::debug!(job_id, %error, "clear a host's folder"),
         Err(error) => tracing::warn!(job_id, %error, "clear a host"),
     }
-    let code = match status {
-        Ok(status) => exit_code(status),
-        Err(error) => {
-            return Ending::NotStarted(
-                host.placement,
-                format!("CannotInspectContainerError: {error}"),
-            );
-        }
+    let end = match ended {
+        Ok(end) => end,
+        Err(reason) => return Ending::NotStarted(host.placement, reason),
     };
     match stopping {
-        None => Ending::Exited(host.placement, code),
-        Some(Stopping::Terminated(reason)) => Ending::Terminated(host.placement, reason, code),
+        None if end.is_out_of_memory => Ending::OutOfMemory(host.placement, end.code),
+        None => Ending::Exited(host.placement, end.code),
+        Some(Stopping::Terminated(reason)) => Ending::Terminated(host.placement, reason, end.code),
         Some(Stopping::TimedOut) => Ending::TimedOut(host.placement),
         Some(Stopping::HostLost) => Ending::HostLost(host.placement),
         Some(Stopping::Abandoned) => Ending::Abandoned,
@@ -233,26 +218,9 @@ fn give_notice(host: &Host, lead: Duration) -> Instant {
     Instant::now() + lead
 }
 
-/// Only the main process is told, as a container engine does; it forwards what it wants.
-fn terminate(pid: i32) {
-    if let Some(pid) = rustix::process::Pid::from_raw(pid)
-        && let Err(error) = rustix::process::kill_process(pid, Signal::TERM)
-    {
-        tracing::debug!(%error, "a program ended before it was told to");
-    }
-}
-
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// As container engines report it: 128 + n for signal n.
-fn exit_code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(255)
 }

@@ -36,7 +36,7 @@ pub enum Reclaim {
 /// AWS Batch.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(super) stack: Arc<Stack>,
+    pub(crate) stack: Arc<Stack>,
     pub(super) folder: Arc<Folder>,
     pub(super) ids: Arc<Ids>,
     pub(super) hosts: HostSettings,

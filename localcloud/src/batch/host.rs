@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::container::{self, Making};
+use super::container_engine::ContainerEngine;
 use super::job::{Job, Placement, Role};
+use super::work::{ContainerName, Work};
 use crate::folder::Folder;
 use crate::ids::Ids;
 use crate::imds::{Identity, Imds};
@@ -32,6 +34,8 @@ const MARK: &str = "TRAINSPOT_LOCAL_HOST";
 #[derive(Debug, Clone)]
 pub(crate) struct HostSettings {
     pub(crate) image: Image,
+    /// Makes containers of the definitions' images; without one, programs stand in for them.
+    pub(crate) containers: Option<ContainerEngine>,
     pub(crate) instance_type: String,
     pub(crate) boot_delay: Duration,
     pub(crate) time_scale: f64,
@@ -92,6 +96,7 @@ impl Host {
             instance_id,
             log_stream,
             process: None,
+            container: None,
         };
         Ok(Self {
             placement,
@@ -106,23 +111,54 @@ impl Host {
         self.metadata.mark(ends_at);
     }
 
-    /// The environment variable that every process of this host was started with, and no other.
-    pub(super) fn process_mark(&self) -> String {
-        mark_of(&self.home)
-    }
-
     /// The folder that goes with the host.
     pub(super) fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Starts the container's program.
-    pub(super) fn start(
+    /// Starts the container, or the program that stands in for it.
+    pub(super) async fn start(
         &self,
         settings: &HostSettings,
+        folder: &Folder,
         job: &Job,
         queue: &Queue,
-    ) -> io::Result<Child> {
+    ) -> io::Result<Work> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        let mut environment = self.environment(settings, job, queue);
+        if let Some(engine) = &settings.containers {
+            let name = ContainerName {
+                engine: engine.clone(),
+                // Another local cloud with the same seed draws the same ids; an engine's names are the machine's.
+                name: format!(
+                    "trainspot-{}-{:x}",
+                    self.placement.instance_id,
+                    Timestamp::now().as_microsecond()
+                ),
+            };
+            let making = Making {
+                name: &name.name,
+                owner: &folder.path("").display().to_string(),
+                is_podman: engine.is_podman,
+                command: &job.command(),
+                environment: &environment,
+            };
+            let arguments =
+                container::arguments(&job.container, making).map_err(io::Error::other)?;
+            return Work::container(name, &arguments, log).await;
+        }
+        for (name, value) in [
+            ("PATH", DEFAULT_PATH.to_owned()),
+            ("HOME", self.home.display().to_string()),
+            ("TMPDIR", self.home.join("tmp").display().to_string()),
+            ("HOSTNAME", self.placement.instance_id.clone()),
+        ] {
+            environment.entry(name.to_owned()).or_insert(value);
+        }
+        environment.insert(MARK.to_owned(), self.home.display().to_string());
         let argv: Vec<String> = settings
             .image
             .entrypoint
@@ -133,29 +169,22 @@ impl Host {
         let (program, arguments) = argv
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)?;
         let workdir = if settings.image.workdir.as_os_str().is_empty() {
             &self.home
         } else {
             &settings.image.workdir
         };
-        Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .env_clear()
-            .envs(self.environment(settings, job, queue))
-            .current_dir(workdir)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
+            .envs(environment)
+            .current_dir(workdir);
+        Work::program(command, log, mark_of(&self.home))
     }
 
-    /// The last word has the service, then the submission, then the definition, then the image.
+    /// What a host adds to the image's own: the last word has the service, then the submission, then the
+    /// definition, then what the owner of the local cloud set for every image.
     fn environment(
         &self,
         settings: &HostSettings,
@@ -166,10 +195,6 @@ impl Host {
         let mut set = |name: &str, value: &str| {
             all.insert(name.to_owned(), value.to_owned());
         };
-        set("PATH", DEFAULT_PATH);
-        set("HOME", &self.home.to_string_lossy());
-        set("TMPDIR", &self.home.join("tmp").to_string_lossy());
-        set("HOSTNAME", &self.placement.instance_id);
         for (name, value) in &settings.image.env {
             set(name, value);
         }
@@ -188,7 +213,6 @@ impl Host {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             self.metadata.endpoint(),
         );
-        set(MARK, &self.home.to_string_lossy());
         set("AWS_BATCH_JOB_ID", &job.id);
         set(
             "AWS_BATCH_JOB_ATTEMPT",

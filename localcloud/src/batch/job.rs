@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::work::ContainerName;
 use crate::template::Retry;
 
 /// A state, in AWS's words and order.
@@ -70,6 +71,9 @@ pub(crate) struct Placement {
     pub(crate) log_stream: String,
     /// The child process, with the clock tick of its start that tells it from a later one with its number.
     pub(crate) process: Option<(i32, u64)>,
+    /// The container, where jobs are containers.
+    #[serde(default)]
+    pub(crate) container: Option<ContainerName>,
 }
 
 /// An attempt that has ended.
@@ -187,6 +191,8 @@ pub struct JobSnapshot {
     pub job_name: String,
     /// The name of its queue.
     pub queue: String,
+    /// The ARN of its definition, with the revision.
+    pub definition: String,
     /// Its state, in AWS's upper-case word.
     pub status: String,
     /// Why, where the state has a reason.

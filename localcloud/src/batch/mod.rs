@@ -5,6 +5,8 @@
 mod api;
 mod attempt;
 mod blocked;
+mod container;
+mod container_engine;
 mod engine;
 mod host;
 mod job;
@@ -16,9 +18,13 @@ mod shape;
 mod state;
 mod submit;
 mod views;
+mod work;
 
 pub(crate) use api::handle;
+pub(crate) use container::not_done;
+pub(crate) use container_engine::ContainerEngine;
 pub(crate) use engine::Batch;
 pub use engine::Reclaim;
 pub(crate) use host::HostSettings;
 pub use job::JobSnapshot;
+pub(crate) use retry::allows;

@@ -11,6 +11,8 @@ use crate::locked::locked;
 
 const EXITED: &str = "Essential container in task exited";
 const TIMED_OUT: &str = "Job attempt duration exceeded timeout";
+/// The container's reason where its limit of memory ended it.
+const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 const NOT_STARTED: &str = "Task failed to start";
 const CHILD_FAILED: &str = "Array Child Job failed";
 /// AWS cuts a container's reason here.
@@ -51,6 +53,12 @@ impl Batch {
             Ending::Exited(placement, code) => {
                 let attempt =
                     ended_attempt(&state, job_id, placement, Some(code), None, Some(EXITED));
+                self.retry_or_fail(&mut state, job_id, attempt);
+            }
+            Ending::OutOfMemory(placement, code) => {
+                let reason = Some(OUT_OF_MEMORY.to_owned());
+                let attempt =
+                    ended_attempt(&state, job_id, placement, Some(code), reason, Some(EXITED));
                 self.retry_or_fail(&mut state, job_id, attempt);
             }
             Ending::HostLost(placement) => {

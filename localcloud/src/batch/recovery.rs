@@ -92,6 +92,11 @@ impl Batch {
             {
                 processes::signal_group(pid, rustix::process::Signal::KILL);
             }
+            if let Some(container) = &placement.container
+                && let Err(error) = container.remove_left()
+            {
+                self.watch.broken("remove a container of before", &error);
+            }
             processes::end_marked(&host::process_mark(&self.folder, &placement.instance_id));
             let attempt = ended_attempt(&state, &job_id, placement, None, None, None);
             self.finish(&mut state, &job_id, Status::Failed, Some(attempt), None);

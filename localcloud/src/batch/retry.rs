@@ -12,15 +12,28 @@ pub(super) fn retries(strategy: Option<&Retry>, attempt: &Attempt, attempts_ende
     if attempts_ended >= strategy.attempts as usize {
         return false;
     }
-    let exit_code = attempt.exit_code.map(|code| code.to_string());
+    allows(
+        strategy,
+        &attempt.status_reason,
+        attempt.reason.as_deref(),
+        attempt.exit_code,
+    )
+}
+
+/// Whether the rules let an attempt that ended so be followed by another, as long as some are left.
+pub(crate) fn allows(
+    strategy: &Retry,
+    status_reason: &str,
+    reason: Option<&str>,
+    exit_code: Option<i32>,
+) -> bool {
+    let exit_code = exit_code.map(|code| code.to_string());
     strategy
         .evaluate_on_exit
         .iter()
         .find(|rule| {
-            fits(
-                rule.on_status_reason.as_deref(),
-                Some(&attempt.status_reason),
-            ) && fits(rule.on_reason.as_deref(), attempt.reason.as_deref())
+            fits(rule.on_status_reason.as_deref(), Some(status_reason))
+                && fits(rule.on_reason.as_deref(), reason)
                 && fits(rule.on_exit_code.as_deref(), exit_code.as_deref())
         })
         .is_none_or(|rule| rule.action == RetryAction::Retry)
@@ -51,6 +64,7 @@ mod tests {
                 task_arn: String::new(),
                 log_stream: String::new(),
                 process: None,
+                container: None,
             },
             started_at: Some(0),
             stopped_at: 1,

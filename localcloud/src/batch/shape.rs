@@ -169,6 +169,7 @@ mod tests {
             task_arn: "arn:aws:ecs:us-east-1:123456789012:task/c/1".into(),
             log_stream: "train/default/1".into(),
             process: None,
+            container: None,
         };
         Job {
             id: "e13b29a0-3b61-403e-b750-e1d954fc6b13".into(),

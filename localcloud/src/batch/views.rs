@@ -80,6 +80,7 @@ impl Batch {
                 .stack
                 .queue(&job.queue_arn)
                 .map_or_else(|| job.queue_arn.clone(), |queue| queue.name.clone()),
+            definition: job.definition_arn.clone(),
             status: job.status.word().to_owned(),
             status_reason: job.status_reason.clone(),
             attempts_ended: job.attempts.len(),

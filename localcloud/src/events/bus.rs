@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 
 use super::input;
 use super::schedule::Schedule;
+use crate::asked::Asked;
 use crate::chaos::{Held, Strikes};
 use crate::errors::{Refused, StartError};
-use crate::happening::{Happening, Watch};
+use crate::happening::{Happening, RecordedCall, Watch};
 use crate::ids::Ids;
 use crate::lambda::Functions;
 use crate::locked::locked;
@@ -195,6 +196,8 @@ impl EventBus {
                 return None;
             }
         };
+        let invocation = Asked::about("lambda:InvokeFunction", &function.arn);
+        self.record(rule, "lambda", "Invoke", invocation);
         let about = about(event);
         let fate = self.strikes.event(&function.logical_id, &about, must_come);
         let second = fate
@@ -218,6 +221,12 @@ impl EventBus {
         why: &str,
     ) {
         if let Some(queue) = &trigger.dead_letters {
+            self.record(
+                rule,
+                "sqs",
+                "SendMessage",
+                Asked::about("sqs:SendMessage", queue),
+            );
             let attributes = [
                 ("RULE_ARN", rule.arn.as_str()),
                 ("TARGET_ARN", &function.arn),
@@ -238,6 +247,26 @@ impl EventBus {
         self.watch.report(Happening::DeadLettered {
             function: function.logical_id.clone(),
             error: why.to_owned(),
+        });
+    }
+
+    /// What the service does for a rule: its own right (a rule), or the right of a role (Scheduler's schedule).
+    fn record(&self, rule: &Rule, service: &str, operation: &str, asked: Asked) {
+        let kind = match rule.kind {
+            RuleKind::Schedule {
+                kind: ScheduleKind::Scheduler,
+                ..
+            } => "schedule",
+            _ => "rule",
+        };
+        self.watch.record(RecordedCall {
+            at: Timestamp::now(),
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            resource: asked.resources.join(","),
+            status: 200,
+            caller: format!("{kind}/{}", rule.logical_id),
+            asked: Some(asked),
         });
     }
 

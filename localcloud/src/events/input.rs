@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::template::{Input, Rule};
 
 /// The payload that a rule's target gets for an event.
-pub(super) fn of_event(input: &Input, rule: &Rule, event: &Value) -> Result<Value, String> {
+pub(crate) fn of_event(input: &Input, rule: &Rule, event: &Value) -> Result<Value, String> {
     match input {
         Input::Event => Ok(event.clone()),
         Input::Constant(text) => parse(text),
@@ -50,7 +50,7 @@ pub(super) fn of_event(input: &Input, rule: &Rule, event: &Value) -> Result<Valu
 }
 
 /// The payload that Scheduler sends: its input with the context attributes filled in.
-pub(super) fn of_schedule(
+pub(crate) fn of_schedule(
     input: &Input,
     arn: &str,
     at: Timestamp,

@@ -6,3 +6,4 @@ mod input;
 mod schedule;
 
 pub(crate) use bus::EventBus;
+pub(crate) use input::{of_event, of_schedule};

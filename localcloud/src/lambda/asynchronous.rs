@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use super::accepted::Accepted;
 use super::functions::{Functions, one_line};
 use super::process::Outcome;
+use crate::asked::Asked;
 use crate::chaos::Held;
 use crate::errors::StartError;
-use crate::happening::Happening;
+use crate::happening::{Happening, RecordedCall};
 use crate::locked::locked;
 use crate::template::Function;
 
@@ -137,15 +138,22 @@ impl Functions {
             "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
             "responsePayload": error,
         });
-        if let Some(queue) = &function.on_failure
-            && !self
-                .letters
-                .send(queue, record.to_string(), BTreeMap::new())
-        {
-            self.watch.broken(
-                "keep a dead letter",
-                &format!("the template has no queue `{queue}`"),
-            );
+        if let Some(queue) = &function.on_failure {
+            // Lambda keeps it with the right of the function's own role.
+            self.watch.record(RecordedCall {
+                at: Timestamp::now(),
+                service: "sqs".to_owned(),
+                operation: "SendMessage".to_owned(),
+                resource: queue.clone(),
+                status: 200,
+                caller: format!("function/{}", function.logical_id),
+                asked: Some(Asked::about("sqs:SendMessage", queue)),
+            });
+            let letter = record.to_string();
+            if !self.letters.send(queue, letter, BTreeMap::new()) {
+                let what = format!("the template has no queue `{queue}`");
+                self.watch.broken("keep a dead letter", &what);
+            }
         }
         self.watch.report(Happening::DeadLettered {
             function: function.logical_id.clone(),

@@ -3,6 +3,7 @@
 
 mod batch;
 mod conditions;
+mod declared;
 mod document;
 mod functions;
 mod intrinsics;
@@ -13,6 +14,10 @@ mod stack;
 #[cfg(test)]
 pub(crate) use batch::RetryRule;
 pub(crate) use batch::{Definition, Market, Queue, Retry, RetryAction};
+pub use declared::{
+    Declared, DeclaredFunction, DeclaredQueue, DeclaredResource, DeclaredRule, DeclaredSchedule,
+    DeclaredTarget,
+};
 pub(crate) use functions::Function;
 pub(crate) use rules::{Input, Rule, RuleKind, ScheduleKind, Trigger};
 pub(crate) use stack::{LetterQueue, Stack};

@@ -138,7 +138,7 @@ impl Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::{Market, RuleKind};
+    use crate::template::{Declared, Market, RuleKind};
 
     #[test]
     fn the_products_template_is_understood() {
@@ -193,5 +193,86 @@ mod tests {
                 .map(|retry| (retry.attempts, retry.evaluate_on_exit.is_empty()));
             assert_eq!(retry, Some((10, false)), "{}", definition.name);
         }
+    }
+
+    fn product(parameters: &[(&str, &str)]) -> Stack {
+        let given = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Stack::parse(include_str!("../../../template.yaml"), &given.collect())
+            .expect("the template loads")
+    }
+
+    /// A tick that comes too early has to end as a dead letter, and not be missed in silence.
+    #[test]
+    fn before_there_is_an_image_ticks_are_on_and_sweeps_are_off() {
+        let stack = product(&[]);
+
+        let off: Vec<_> = stack
+            .rules
+            .iter()
+            .filter(|rule| !rule.enabled)
+            .map(|rule| rule.logical_id.as_str())
+            .collect();
+        assert_eq!(off, ["OnSweep"]);
+        for definition in &stack.definitions {
+            let image = definition.container["image"].as_str().unwrap_or_default();
+            let nobodys = format!("@sha256:{}", "0".repeat(64));
+            assert!(image.ends_with(&nobodys), "{image}");
+        }
+        for function in &stack.functions {
+            assert_eq!(function.environment["TRAINSPOT_IMAGE"], "");
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_was_there_before_takes_the_place_of_a_new_one() {
+        let stack = product(&[("DataBucketName", "ours-since-2019")]);
+
+        assert_eq!(stack.buckets, ["trainspot-local-resultsbucket"]);
+        for function in &stack.functions {
+            let told = &function.environment["TRAINSPOT_DATA_BUCKET"];
+            assert_eq!(told, "ours-since-2019", "{}", function.logical_id);
+        }
+    }
+
+    #[test]
+    fn a_secret_goes_to_jobs_and_to_no_function() {
+        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tracker-AbCdEf";
+
+        let stack = product(&[("SecretArn", arn), ("SecretName", "TRACKER_KEY")]);
+
+        for definition in &stack.definitions {
+            let secrets = &definition.container["secrets"];
+            assert_eq!(
+                secrets,
+                &serde_json::json!([{"name": "TRACKER_KEY", "valueFrom": arn}])
+            );
+            assert!(definition.container.contains_key("executionRoleArn"));
+        }
+        for function in &stack.functions {
+            assert!(!function.environment.values().any(|value| value == arn));
+        }
+        let without = product(&[]).definitions.remove(0).container;
+        assert_eq!(without["secrets"], serde_json::json!([]));
+        assert!(!without.contains_key("executionRoleArn"));
+    }
+
+    #[test]
+    fn a_fourth_zone_is_another_one() {
+        let text = include_str!("../../../template.yaml");
+
+        let template = Declared::parse(text, &[("ZoneCount".to_owned(), "4".to_owned())].into())
+            .expect("the template loads");
+
+        let zones: std::collections::BTreeSet<_> = template
+            .of_kind("AWS::EC2::Subnet")
+            .map(|(id, subnet)| {
+                let properties = subnet.properties.as_ref();
+                let properties = properties.unwrap_or_else(|why| panic!("{id}: {why}"));
+                properties["AvailabilityZone"].to_string()
+            })
+            .collect();
+        assert_eq!(zones.len(), 4, "{zones:?}");
     }
 }

@@ -6,7 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ask::Asking;
 use crate::cancel::CancelArguments;
+use crate::check::CheckArguments;
+use crate::clean::CleanArguments;
 use crate::demo::DemoArguments;
+use crate::doctor::DoctorArguments;
+use crate::fragment::FragmentArguments;
 use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::Parts;
 use crate::local::run::RunArguments;
@@ -15,7 +19,9 @@ use crate::results::BUCKET_VARIABLE;
 
 const EXAMPLES: &str = "\
 Examples:
-  trainspot check                                     every spec in pipelines/
+  trainspot check                                     every spec in pipelines/, and the template
+  trainspot doctor                                    what would keep a run from ending well
+  trainspot fragment pipelines/search.toml --schedule 'cron(0 4 * * ? *)'
   trainspot push pipelines/recommender.toml           give a spec to the functions
   trainspot runs recommender --limit 5
   trainspot show recommender-20261123T0200Z
@@ -24,11 +30,27 @@ Examples:
   trainspot cancel recommender-20261123T0200Z         end a run that is live
   trainspot pause recommender                         skip its ticks until `resume`
   trainspot redrive --dry-run                         events that were given up
+  trainspot clean --keep-days 90                      delete what old runs left
   trainspot local run pipelines/recommender.toml --data data/ml-100k
   trainspot local serve                               a cloud for `aws` and for the commands above
 
 Exit codes: 0 ok, 1 what was asked about ended badly or is over, 2 usage, 64 configuration or spec, 65 data,
 69 store or function unreachable, 75 folder in use, 77 denied.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  trainspot doctor --region us-east-1                     before the first deploy
+  trainspot doctor --stack trainspot --region us-east-1
+  trainspot doctor --commands                             with the `aws` command of each finding
+  trainspot doctor --json | jq '.findings[] | select(.verdict == \"bad\")'
+
+It needs the `aws` command. What it may not read it says it could not check, with the missing right.
+Exit codes: 0 nothing is bad, 1 something is, 2 usage, 64 template or samconfig.toml, 69 AWS was not asked.";
+
+const FRAGMENT_EXAMPLES: &str = "\
+Examples:
+  trainspot fragment pipelines/search.toml --schedule 'cron(0 4 * * ? *)'
+  trainspot fragment pipelines/search.toml --schedule 'cron(0 4 ? * SUN *)' --time-zone Asia/Seoul";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -63,6 +85,11 @@ Examples:
   trainspot redrive --dry-run
   trainspot redrive --json | jq '.[] | select(.went | not)'";
 
+const CLEAN_EXAMPLES: &str = "\
+Examples:
+  trainspot clean --dry-run
+  trainspot clean recommender --keep-days 30";
+
 const SHOW_EXAMPLES: &str = "\
 Examples:
   trainspot show recommender-20261123T0200Z
@@ -79,11 +106,14 @@ pub(crate) struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check specs; touches no cloud
-    Check {
-        /// Spec files; all of pipelines/*.toml when none is named
-        files: Vec<PathBuf>,
-    },
+    /// Check specs, and whether template, pipelines and code agree; touches no cloud
+    Check(CheckArguments),
+    /// Say what would keep a run from ending well, before the first deploy and after it
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArguments),
+    /// Print what a further pipeline needs in the template
+    #[command(after_help = FRAGMENT_EXAMPLES)]
+    Fragment(FragmentArguments),
     /// Give a spec to the functions
     Push {
         /// The spec
@@ -163,6 +193,14 @@ pub(crate) enum Command {
     /// Send events that were given up (dead letters) to their functions again
     #[command(after_help = REDRIVE_EXAMPLES)]
     Redrive(RedriveArguments),
+    /// Delete what the jobs of old runs wrote; champion, the one before and live runs' needs stay
+    #[command(after_help = CLEAN_EXAMPLES)]
+    Clean {
+        #[command(flatten)]
+        arguments: CleanArguments,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
     /// Work with a cloud on this machine
     #[command(subcommand)]
     Local(LocalCommand),

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod chaos;
 pub(crate) mod cloud;
+pub(crate) mod containers;
 pub(crate) mod data;
 pub(crate) mod folder_lock;
 pub(crate) mod follow;

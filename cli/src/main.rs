@@ -3,8 +3,11 @@
 mod ask;
 mod cancel;
 mod check;
+mod clean;
 mod command_line;
 mod demo;
+mod doctor;
+mod fragment;
 mod function;
 mod ledgers;
 mod local;
@@ -57,7 +60,9 @@ fn work(command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     runtime.block_on(async {
         match command {
-            Command::Check { files } => check::check(&files),
+            Command::Check(arguments) => check::check(&arguments),
+            Command::Doctor(arguments) => doctor::doctor(&arguments).await,
+            Command::Fragment(arguments) => fragment::fragment(&arguments),
             Command::Push { file, bucket } => push::push(&file, bucket.bucket).await,
             Command::Runs {
                 pipeline,
@@ -80,6 +85,7 @@ fn work(command: Command) -> anyhow::Result<()> {
             Command::Cancel { arguments, bucket } => {
                 cancel::cancel(&arguments, bucket.bucket).await
             }
+            Command::Clean { arguments, bucket } => clean::clean(arguments, bucket.bucket).await,
             Command::Redrive(arguments) => redrive::redrive(&arguments).await,
             Command::Pause { pipeline, bucket } => {
                 pause::turn(&pipeline, Turn::Pause, bucket.bucket).await

@@ -11,6 +11,7 @@ use trainspot_localcloud::{Image, LocalCloud, Settings, StartError};
 use trainspot_shared::digest::sha256_hex;
 use trainspot_shared::pipeline::Pipeline;
 
+use crate::local::containers::Containers;
 use crate::local::{address, folder_lock};
 use crate::problem::{Exit, Problem};
 use crate::show::Where;
@@ -44,6 +45,8 @@ pub(crate) struct Parts {
     /// The folder with the Python package `trainer`
     #[arg(long, default_value = "trainer", value_name = "DIR")]
     pub(crate) trainer: PathBuf,
+    #[command(flatten)]
+    pub(crate) containers: Containers,
 }
 
 impl Parts {
@@ -62,6 +65,9 @@ impl Parts {
                 "template",
                 "run it where template.yaml is, or give --template",
             ));
+        }
+        if self.containers.images()?.is_some() {
+            return Ok(());
         }
         let agent = self.binaries.join("trainspot-agent");
         if !agent.is_file() {
@@ -98,7 +104,8 @@ impl Parts {
         let agent = absolute(&self.binaries.join("trainspot-agent"))?;
         // Not resolved further: a link out of the environment would leave it.
         let python_folder = absolute(self.python.parent().unwrap_or(Path::new(".")))?;
-        let mut env = BTreeMap::from([
+        let mut env = environment();
+        env.extend([
             (
                 "PATH".to_owned(),
                 format!("{}:/usr/local/bin:/usr/bin:/bin", python_folder.display()),
@@ -112,15 +119,7 @@ impl Parts {
             ("KERAS_BACKEND".to_owned(), "jax".to_owned()),
             ("HOME".to_owned(), "/tmp".to_owned()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            // Here the notice comes seconds before the end, not minutes.
-            ("TRAINSPOT_IMDS_POLL_S".to_owned(), "1".to_owned()),
         ]);
-        for switch in TEST_SWITCHES {
-            if let Ok(value) = std::env::var(switch) {
-                tracing::warn!("test switch {switch}={value} is set for every job");
-                env.insert(switch.to_owned(), value);
-            }
-        }
         let entrypoint = vec![agent.display().to_string(), "--".to_owned()];
         Ok(Image {
             entrypoint,
@@ -163,6 +162,19 @@ impl Parts {
     }
 }
 
+/// What every job is told, whether it is a program or a container.
+fn environment() -> BTreeMap<String, String> {
+    // Here the notice comes seconds before the end, not minutes.
+    let mut env = BTreeMap::from([("TRAINSPOT_IMDS_POLL_S".to_owned(), "1".to_owned())]);
+    for switch in TEST_SWITCHES {
+        if let Ok(value) = std::env::var(switch) {
+            tracing::warn!("test switch {switch}={value} is set for every job");
+            env.insert(switch.to_owned(), value);
+        }
+    }
+    env
+}
+
 /// A local cloud and how to reach what is in it.
 #[derive(Debug)]
 pub(crate) struct Local {
@@ -185,18 +197,36 @@ impl Local {
         tune: impl FnOnce(&mut Settings),
     ) -> anyhow::Result<Self> {
         folder_lock::refuse_if_held(folder)?;
+        let images = parts.containers.images()?;
+        let image = match &images {
+            None => parts.image()?,
+            Some(_) => Image {
+                env: environment(),
+                ..Image::default()
+            },
+        };
         let mut settings = Settings::new(
             absolute(&parts.template)?,
             absolute(folder)?,
             absolute(&parts.binaries)?,
-            parts.image()?,
+            image,
         );
         settings.port = port;
         settings.async_retry_scale = RETRY_SCALE;
-        settings.parameters.insert(
-            "ImageUri".to_owned(),
-            format!("local/trainer@sha256:{}", parts.digest()?),
-        );
+        let (train, post_processing) = match images {
+            None => (format!("local/trainer@sha256:{}", parts.digest()?), None),
+            Some(images) => {
+                settings.containers = Some(parts.containers.engine.clone());
+                (images.train, images.post_processing)
+            }
+        };
+        let mut name = |parameter: &str, image| {
+            settings.parameters.insert(parameter.to_owned(), image);
+        };
+        name("ImageUri", train);
+        if let Some(image) = post_processing {
+            name("PostProcessingImageUri", image);
+        }
         tune(&mut settings);
         let cloud = LocalCloud::start(settings)
             .await
@@ -210,6 +240,13 @@ impl Local {
                 Problem::new(Exit::Configuration, sentence)
             })
         };
+        if parts.containers.container.is_some() {
+            for (definition, told) in cloud.not_done_of_containers() {
+                for sentence in told {
+                    eprintln!("container of {definition}: {sentence}");
+                }
+            }
+        }
         let (results, data) = (bucket(RESULTS_BUCKET)?, bucket(DATA_BUCKET)?);
         Ok(Self {
             cloud,

@@ -99,6 +99,77 @@ $(MOTO)/.ready: tools/requirements-moto.lock
 	$(MOTO)/bin/pip install --quiet --require-hashes -r tools/requirements-moto.lock
 	touch $@
 
+DEPLOY := .venv-deploy
+CARGO_LAMBDA := .venv-cargo-lambda
+
+$(DEPLOY)/.ready: tools/requirements-deploy.lock
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/pip install --quiet --require-hashes -r tools/requirements-deploy.lock
+	touch $@
+
+$(CARGO_LAMBDA)/.ready: tools/requirements-cargo-lambda.lock
+	$(PYTHON) -m venv $(CARGO_LAMBDA)
+	$(CARGO_LAMBDA)/bin/pip install --quiet --require-hashes -r tools/requirements-cargo-lambda.lock
+	touch $@
+
+SAM := .venv-sam
+CHECKOV := .venv-checkov
+
+$(SAM)/.ready: tools/requirements-sam.lock
+	$(PYTHON) -m venv $(SAM)
+	$(SAM)/bin/pip install --quiet --no-deps --require-hashes -r tools/requirements-sam.lock
+	$(SAM)/bin/pip check
+	touch $@
+
+$(CHECKOV)/.ready: tools/requirements-checkov.lock
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --require-hashes -r tools/requirements-checkov.lock
+	touch $@
+
+# The region is for the lint's tables only: neither asks AWS anything, nor anybody else.
+.PHONY: sam-validate
+sam-validate: $(SAM)/.ready ## The template, as SAM reads it
+	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate --lint --template template.yaml --region us-east-1
+
+.PHONY: checkov
+checkov: $(CHECKOV)/.ready ## The template, as a careful stranger reads it; what is let pass says why, in the template
+	$(CHECKOV)/bin/checkov --framework cloudformation --file template.yaml --compact --quiet --skip-download
+
+# ---- the trainer's images
+
+IMAGE := .venv-image
+ENGINE ?= docker
+# For both images: the same commit gives the same lists of content and the same labels.
+IMAGE_EPOCH = $(shell git log -1 --format=%ct)
+IMAGE_ARGUMENTS = --file trainer/Dockerfile --build-arg BASE=$(BASE) --build-arg REVISION=$(shell git rev-parse HEAD) \
+	--build-arg VERSION=$(shell git describe --always --dirty) $(IMAGE_FLAGS)
+
+$(IMAGE)/.ready: tools/requirements-image.lock
+	$(PYTHON) -m venv $(IMAGE)
+	$(IMAGE)/bin/pip install --quiet --require-hashes -r tools/requirements-image.lock
+	touch $@
+
+.PHONY: image-sizes
+image-sizes: $(IMAGE)/.ready ## What the images' layers weigh, by the locks; fails over the limits
+	$(PYTHON) tools/image_sizes.py
+	$(IMAGE)/bin/python -m pytest -q -p no:cacheprovider tests/image
+
+.PHONY: image-parts
+image-parts: $(IMAGE)/.ready # What lies in the images besides packages: the agent, and the lists of their content
+	@test -n "$(BASE)" || { echo "name the base image with its digest: make image BASE=docker.io/library/python:3.11-slim@sha256:…" >&2; exit 64; }
+	cargo build --locked --release -p trainspot-agent
+	$(IMAGE)/bin/python tools/image_sbom.py cpu --base $(BASE) --epoch $(IMAGE_EPOCH) --to target/image/cpu.cdx.json
+	$(IMAGE)/bin/python tools/image_sbom.py gpu --base $(BASE) --epoch $(IMAGE_EPOCH) --to target/image/gpu.cdx.json
+
+.PHONY: image
+image: image-parts ## The trainer's images, BASE=<image with Python 3.11, by digest> [ENGINE=podman]
+	$(ENGINE) build $(IMAGE_ARGUMENTS) --target cpu --tag trainspot-trainer:cpu .
+	$(ENGINE) build $(IMAGE_ARGUMENTS) --target gpu --tag trainspot-trainer:gpu .
+
+.PHONY: image-test
+image-test: binaries $(IMAGE)/.ready $(VENV)/.ready $(DATA)/.ready ## Builds both images on a base of Debian's and runs the demo in containers; as root, with podman
+	$(PYTHON) tools/image_test.py
+
 $(WHEEL): | $(VENV)/.ready
 	mkdir -p $(@D)
 	echo "$(WHEEL_NAME)==$(WHEEL_VERSION) --hash=sha256:$(WHEEL_SHA256)" > $(@D)/requirements.txt

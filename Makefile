@@ -54,17 +54,17 @@ test-python: $(VENV)/.ready
 .PHONY: fmt
 fmt: $(VENV)/.ready ## Format everything
 	cargo fmt --all
-	$(VENV)/bin/ruff format trainer tools
+	$(VENV)/bin/ruff format trainer tools tests
 
 .PHONY: fmt-check
 fmt-check: $(VENV)/.ready
 	cargo fmt --all --check
-	$(VENV)/bin/ruff format --check trainer tools
+	$(VENV)/bin/ruff format --check trainer tools tests
 
 .PHONY: lint
-lint: $(VENV)/.ready $(LINT)/.ready ## Lints of Rust, Python and the template
+lint: $(VENV)/.ready $(LINT)/.ready sam-validate checkov ## Lints of Rust, Python and the template
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	$(VENV)/bin/ruff check trainer tools
+	$(VENV)/bin/ruff check trainer tools tests
 	$(LINT)/bin/cfn-lint template.yaml
 
 .PHONY: docs
@@ -82,7 +82,7 @@ bench: $(VENV)/.ready ## Cold starts of the release functions: figures, never a 
 
 .PHONY: clean
 clean: ## Remove what was built, fetched and run here
-	rm -rf target $(VENV) $(LINT) $(MOTO) $(STATE)
+	rm -rf target .venv* $(STATE)
 
 $(VENV)/.ready: trainer/requirements.lock trainer/requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)

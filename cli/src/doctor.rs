@@ -7,6 +7,7 @@ mod checks;
 mod command;
 mod deploy_config;
 mod finding;
+mod reach;
 mod table;
 
 use std::collections::BTreeMap;
@@ -18,28 +19,26 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use self::call::{Answer, Call, Gap};
+use self::call::{Answer, Gap};
 use self::case::{Case, Deployed};
 use self::checks::ALL;
 use self::command::Aws;
 use self::deploy_config::DeployConfig;
 use self::finding::{Finding, Verdict, not_checked};
+use self::reach::reach;
 use crate::check::{self, Specs, TemplateFile, Weight};
 use crate::output;
 use crate::problem::{Exit, Problem};
 
 /// Where `sam deploy --guided` writes down what it was told.
 const DEPLOY_CONFIG: &str = "samconfig.toml";
-/// The variables that the `aws` command takes a region from.
-const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-
 /// Which stack, and how it is told.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// The stack; else samconfig.toml says. Without any, only the account and the files are looked at
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// The region; else samconfig.toml, AWS_REGION, or the `aws` command's own
+    /// The region; else samconfig.toml, `AWS_REGION`, or the `aws` command's own
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
     /// A parameter of the template as it will be deployed; may be given again
@@ -82,7 +81,7 @@ pub(crate) async fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
     let aws = Aws {
         time_limit: Duration::from_secs(arguments.time_limit),
     };
-    let reached = reach(aws, arguments, &written).await;
+    let reached = reach(aws, arguments.region.as_deref(), &written).await;
     let (region, account) = match &reached {
         Ok((region, account)) => (region.clone(), account.clone()),
         Err(_) => Default::default(),
@@ -158,54 +157,7 @@ fn ending(findings: &[Finding], gap: Option<Gap>) -> anyhow::Result<()> {
     }
 }
 
-/// Region and account, or why AWS cannot be asked.
-async fn reach(
-    aws: Aws,
-    arguments: &DoctorArguments,
-    written: &DeployConfig,
-) -> Result<(String, String), Gap> {
-    let variable = REGION_VARIABLES
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|region| !region.is_empty()));
-    let known = arguments
-        .region
-        .clone()
-        .or(written.region.clone())
-        .or(variable);
-    let region = match known {
-        Some(region) => region,
-        None => match aws
-            .ask(&Call::plain(["configure", "get", "region"]).text())
-            .await
-        {
-            Answer::Text(region) if !region.trim().is_empty() => region.trim().to_owned(),
-            Answer::Unreachable(gap) => return Err(gap),
-            _ => return Err(Gap::NoRegion),
-        },
-    };
-    // Needs no right, so it tells whether there is anybody to ask.
-    let call = Call::new(
-        &region,
-        "sts:GetCallerIdentity",
-        ["sts", "get-caller-identity"],
-    );
-    match aws.ask(&call).await {
-        Answer::Json(value) => match value.get("Account").and_then(serde_json::Value::as_str) {
-            Some(account) => Ok((region, account.to_owned())),
-            None => Err(Gap::NoAnswer(
-                "it does not say which account this is".to_owned(),
-            )),
-        },
-        Answer::Unreachable(gap) => Err(gap),
-        Answer::TimedOut { seconds } => Err(Gap::NoAnswer(format!("nothing within {seconds} s"))),
-        Answer::Failed { why } => Err(Gap::NoAnswer(why)),
-        Answer::Denied { action } => Err(Gap::NoAnswer(format!("{action} is denied"))),
-        Answer::Absent { code, .. } => Err(Gap::NoAnswer(code)),
-        Answer::Text(_) => Err(Gap::NoAnswer("a text".to_owned())),
-    }
-}
-
-/// The stack as CloudFormation has it; `None`, and a finding, when it is not there or nobody may say.
+/// The stack as `CloudFormation` has it; `None`, and a finding, when it is not there or nobody may say.
 async fn stack(aws: Aws, region: &str, name: &str, found: &mut Vec<Finding>) -> Option<Deployed> {
     let [describe, list] = checks::stack_asked(region, name);
     let (stacks, resources) = tokio::join!(aws.ask(&describe), aws.ask(&list));

@@ -30,7 +30,7 @@ const VARIABLE_DEPTH: usize = 4;
 pub(crate) struct FragmentArguments {
     /// The further pipeline's spec
     pub(crate) file: PathBuf,
-    /// When it runs: a cron() or rate() expression of EventBridge
+    /// When it runs: an expression such as `cron(0 4 * * ? *)` or `rate(1 day)`
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) schedule: String,
     /// The zone of the expression

@@ -69,7 +69,7 @@ fn of_rule(template: &Declared, rule: &DeclaredRule<'_>, found: &mut Vec<Disagre
                 "add a permission with FunctionName, Principal events.amazonaws.com and SourceArn of this rule",
             ),
             Some("AWS::Scheduler::Schedule")
-                if !role_of(template, resource, target).is_some_and(|role| {
+                if !role_of(template, resource).is_some_and(|role| {
                     grants(role, "lambda:InvokeFunction", target.function_arn)
                 }) =>
             {
@@ -89,7 +89,7 @@ fn of_rule(template: &Declared, rule: &DeclaredRule<'_>, found: &mut Vec<Disagre
         };
         let may_keep = match resource.map(|resource| resource.kind.as_str()) {
             Some("AWS::Events::Rule") => queue_takes_from(template, queue, rule.arn),
-            Some("AWS::Scheduler::Schedule") => role_of(template, resource, target)
+            Some("AWS::Scheduler::Schedule") => role_of(template, resource)
                 .is_some_and(|role| grants(role, "sqs:SendMessage", queue)),
             _ => true,
         };
@@ -120,11 +120,7 @@ fn is_permitted(template: &Declared, rule: &DeclaredRule<'_>, target: &DeclaredT
         })
 }
 
-fn role_of<'t>(
-    template: &'t Declared,
-    schedule: Option<&DeclaredResource>,
-    _target: &DeclaredTarget<'_>,
-) -> Option<&'t Value> {
+fn role_of<'t>(template: &'t Declared, schedule: Option<&DeclaredResource>) -> Option<&'t Value> {
     let properties = schedule?.properties.as_ref().ok()?;
     let arn = properties.pointer("/Target/RoleArn")?.as_str()?;
     let (_, name) = arn.rsplit_once('/')?;

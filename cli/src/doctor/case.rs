@@ -29,7 +29,7 @@ pub(crate) struct Case {
     pub(crate) zone: TimeZone,
 }
 
-/// A stack as CloudFormation tells of it.
+/// A stack as `CloudFormation` tells of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Deployed {
     pub(crate) name: String,

@@ -2,8 +2,8 @@
 
 mod account_quotas;
 mod alarms;
+mod batch_answer;
 mod buckets;
-mod budget;
 mod dataset;
 mod environments;
 mod functions;
@@ -11,7 +11,9 @@ mod image;
 mod letters;
 mod network;
 mod pushed;
+mod queues;
 mod roles;
+mod spend;
 mod stack;
 mod subscriptions;
 mod ticks;
@@ -39,7 +41,7 @@ macro_rules! check {
 }
 
 /// Those that ask AWS. Before the first deploy each asks only what makes sense then.
-pub(crate) const ALL: [Check; 16] = [
+pub(crate) const ALL: [Check; 17] = [
     check!(stack),
     check!(account_quotas),
     check!(network),
@@ -47,6 +49,7 @@ pub(crate) const ALL: [Check; 16] = [
     check!(image),
     check!(roles),
     check!(environments),
+    check!(queues),
     check!(functions),
     check!(wakers),
     check!(buckets),
@@ -55,7 +58,7 @@ pub(crate) const ALL: [Check; 16] = [
     check!(subscriptions),
     check!(letters),
     check!(alarms),
-    check!(budget),
+    check!(spend),
 ];
 
 pub(crate) use stack::asked as stack_asked;

@@ -40,8 +40,8 @@ pub(super) fn copy(
             format!("{old} is not a resource of its own in the template, so it cannot be copied"),
         )
     };
-    let mut rule = unconditional(body(old).ok_or_else(missing)?);
-    let properties = rule.get_mut("Properties").ok_or_else(missing)?;
+    let mut ticking = unconditional(body(old).ok_or_else(missing)?);
+    let properties = ticking.get_mut("Properties").ok_or_else(missing)?;
     properties["ScheduleExpression"] = json!(schedule.expression());
     if first.schedule.is_scheduler {
         properties["ScheduleExpressionTimezone"] = json!(schedule.time_zone());
@@ -54,10 +54,10 @@ pub(super) fn copy(
         (format!("pipeline {from}"), format!("pipeline {name}")),
         (format!("\"{from}\""), format!("\"{name}\"")),
     ] {
-        replace_in_texts(&mut rule, &was, &is);
+        replace_in_texts(&mut ticking, &was, &is);
     }
     let mut resources = Vec::new();
-    let role = rule
+    let role = ticking
         .pointer("/Properties/Target/RoleArn/Fn::GetAtt/0")
         .and_then(Value::as_str)
         .map(str::to_owned);
@@ -67,10 +67,10 @@ pub(super) fn copy(
     {
         // The first pipeline's role may not exist when its zone is another one.
         let new_role = key_of(&role, from, name);
-        rule["Properties"]["Target"]["RoleArn"] = json!({ "Fn::GetAtt": [new_role, "Arn"] });
+        ticking["Properties"]["Target"]["RoleArn"] = json!({ "Fn::GetAtt": [new_role, "Arn"] });
         resources.push((new_role, unconditional(role_body)));
     }
-    resources.insert(0, (new.clone(), rule));
+    resources.insert(0, (new.clone(), ticking));
 
     let old_arn = json!({ "Fn::GetAtt": [old, "Arn"] });
     let new_arn = json!({ "Fn::GetAtt": [new, "Arn"] });

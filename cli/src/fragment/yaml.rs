@@ -1,4 +1,4 @@
-//! Writes pieces of a template as YAML, with CloudFormation's short tags where it has them.
+//! Writes pieces of a template as YAML, with `CloudFormation`'s short tags where it has them.
 
 use serde_json::{Map, Value};
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use trainspot_localcloud::DeclaredQueue;
 use trainspot_shared::host_shape::HostShape;
 
-use super::super::call::Call;
+use super::super::call::{Answer, Call};
 use super::super::case::Case;
 use super::super::command::Answers;
 use super::super::finding::{Finding, json};
@@ -62,21 +62,35 @@ struct Wanted {
 }
 
 fn call(case: &Case, quota: &Quota) -> Call {
+    let words = [
+        "service-quotas",
+        "get-service-quota",
+        "--service-code",
+        "ec2",
+        "--quota-code",
+    ];
     case.call(
         "servicequotas:GetServiceQuota",
-        [
-            "service-quotas",
-            "get-service-quota",
-            "--service-code",
-            "ec2",
-            "--quota-code",
-            quota.code,
-        ],
+        words.into_iter().chain([quota.code]),
     )
 }
 
+/// What an account has whose quota nobody ever changed: AWS then has no value of its own for it.
+fn default_call(case: &Case, quota: &Quota) -> Call {
+    let words = [
+        "service-quotas",
+        "get-aws-default-service-quota",
+        "--service-code",
+        "ec2",
+        "--quota-code",
+    ];
+    let action = "servicequotas:GetAWSDefaultServiceQuota";
+    case.call(action, words.into_iter().chain([quota.code]))
+}
+
 pub(super) fn calls(case: &Case) -> Vec<Call> {
-    QUOTAS.iter().map(|quota| call(case, quota)).collect()
+    let both = |quota| [call(case, quota), default_call(case, quota)];
+    QUOTAS.iter().flat_map(both).collect()
 }
 
 pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
@@ -84,16 +98,17 @@ pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
         .iter()
         .filter_map(|quota| {
             let wanted = wanted(case, quota)?;
-            let call = call(case, quota);
+            let mut call = call(case, quota);
+            let mut answer = answers.of(&call);
+            if matches!(answer, Answer::Absent { .. }) {
+                call = default_call(case, quota);
+                answer = answers.of(&call);
+            }
             let check = check_name(quota);
-            let found = match json(&check, &call, &answers.of(&call)) {
-                Ok(value) => judge(quota, value, wanted, &case.region),
-                Err(finding) => return Some(finding.with(format!(
-                    "aws service-quotas get-aws-default-service-quota --service-code ec2 --quota-code {} --region {} says what a new account has",
-                    quota.code, case.region
-                ))),
-            };
-            Some(found.asked(&call))
+            Some(match json(&check, &call, &answer) {
+                Ok(value) => judge(quota, value, wanted, &case.region).asked(&call),
+                Err(finding) => finding,
+            })
         })
         .chain(others(case))
         .collect()

@@ -88,6 +88,9 @@ fn call(case: &Case, action: &'static str, operation: &str, bucket: &Bucket) -> 
     case.call(action, ["s3api", operation, "--bucket", &bucket.name])
 }
 
+/// What an answer says of a bucket, given the check's name and the region; `None` when it says nothing.
+type Judge = fn(&str, &Bucket, &str, &Answer) -> Option<Finding>;
+
 /// Location, public access, versions, policy.
 fn calls_of(case: &Case, bucket: &Bucket) -> [Call; 4] {
     [
@@ -116,8 +119,7 @@ pub(super) fn calls(case: &Case) -> Vec<Call> {
 }
 
 pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
-    let judges: [fn(&str, &Bucket, &str, &Answer) -> Option<Finding>; 4] =
-        [place, access, versions, policy];
+    let judges: [Judge; 4] = [place, access, versions, policy];
     let words = ["region", "public access", "versions", "policy"];
     let mut found = Vec::new();
     for bucket in all(case) {
@@ -291,8 +293,6 @@ mod tests {
             message: String::new(),
         }
     }
-
-    type Judge = fn(&str, &Bucket, &str, &Answer) -> Option<Finding>;
 
     fn verdict(judge: Judge, is_ours: bool, answer: &Answer) -> Option<Verdict> {
         judge("bucket", &bucket(is_ours), "us-east-1", answer).map(|finding| finding.verdict)

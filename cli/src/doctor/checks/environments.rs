@@ -1,4 +1,4 @@
-//! Compute environments, queues, job definitions and the hosts' launch template, as Batch and EC2 have them.
+//! Compute environments and the hosts' launch template, as Batch and EC2 have them.
 
 use serde_json::Value;
 
@@ -6,27 +6,14 @@ use super::super::call::{Answer, Call};
 use super::super::case::Case;
 use super::super::command::Answers;
 use super::super::finding::{Finding, json, not_checked};
+use super::batch_answer::{gone, item, of_batch, text};
 
 const ENVIRONMENT: &str = "AWS::Batch::ComputeEnvironment";
-const QUEUE: &str = "AWS::Batch::JobQueue";
-const DEFINITION: &str = "AWS::Batch::JobDefinition";
 const LAUNCH_TEMPLATE: &str = "AWS::EC2::LaunchTemplate";
 /// A container is one hop further from the metadata than its host.
 const HOPS_MIN: u64 = 2;
 /// Amazon Linux 2 is at its end; these types have it.
 const OLD_IMAGES: [&str; 2] = ["ECS_AL2", "ECS_AL2_NVIDIA"];
-
-fn of_batch(
-    case: &Case,
-    kind: &str,
-    action: &'static str,
-    operation: &str,
-    option: &str,
-) -> Option<Call> {
-    let names: Vec<String> = case.deployed(kind).map(|(_, arn)| arn.to_owned()).collect();
-    let words = ["batch", operation, option].map(str::to_owned);
-    (!names.is_empty()).then(|| case.call(action, words.into_iter().chain(names)))
-}
 
 fn environments_call(case: &Case) -> Option<Call> {
     of_batch(
@@ -35,26 +22,6 @@ fn environments_call(case: &Case) -> Option<Call> {
         "batch:DescribeComputeEnvironments",
         "describe-compute-environments",
         "--compute-environments",
-    )
-}
-
-fn queues_call(case: &Case) -> Option<Call> {
-    of_batch(
-        case,
-        QUEUE,
-        "batch:DescribeJobQueues",
-        "describe-job-queues",
-        "--job-queues",
-    )
-}
-
-fn definitions_call(case: &Case) -> Option<Call> {
-    of_batch(
-        case,
-        DEFINITION,
-        "batch:DescribeJobDefinitions",
-        "describe-job-definitions",
-        "--job-definitions",
     )
 }
 
@@ -72,15 +39,10 @@ fn versions_call(case: &Case) -> Option<Call> {
 }
 
 pub(super) fn calls(case: &Case) -> Vec<Call> {
-    [
-        environments_call(case),
-        queues_call(case),
-        definitions_call(case),
-        versions_call(case),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [environments_call(case), versions_call(case)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
@@ -112,53 +74,7 @@ pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
             other => not_checked(check, &call, &other),
         });
     }
-    if let Some(call) = queues_call(case) {
-        match json("queues", &call, &answers.of(&call)) {
-            Ok(value) => found.extend(case.deployed(QUEUE).map(|(logical_id, arn)| {
-                let check = format!("queue, {logical_id}");
-                let one = item(value, "jobQueues", "jobQueueArn", arn);
-                one.map_or_else(|| gone(&check), |one| queue(&check, one))
-                    .asked(&call)
-            })),
-            Err(finding) => found.push(finding),
-        }
-    }
-    if let Some(call) = definitions_call(case) {
-        match json("job definitions", &call, &answers.of(&call)) {
-            Ok(value) => found.extend(case.deployed(DEFINITION).map(|(logical_id, arn)| {
-                let check = format!("definition, {logical_id}");
-                let one = item(value, "jobDefinitions", "jobDefinitionArn", arn);
-                let image = case
-                    .properties(logical_id)
-                    .and_then(|properties| properties.pointer("/ContainerProperties/Image"))
-                    .and_then(Value::as_str);
-                one.map_or_else(|| gone(&check), |one| definition(&check, one, image))
-                    .asked(&call)
-            })),
-            Err(finding) => found.push(finding),
-        }
-    }
     found
-}
-
-fn item<'v>(answer: &'v Value, list: &str, name: &str, wanted: &str) -> Option<&'v Value> {
-    let mut list = answer.get(list)?.as_array()?.iter();
-    list.find(|one| one.get(name).and_then(Value::as_str) == Some(wanted))
-}
-
-fn gone(check: &str) -> Finding {
-    Finding::bad(
-        check,
-        "Batch does not know it: somebody deleted it",
-        "deploy under another stack name, or delete the stack and deploy again",
-    )
-}
-
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
 }
 
 fn list(value: Option<&Value>) -> Vec<&str> {
@@ -285,50 +201,6 @@ fn launch_template(check: &str, answer: &Value, in_use: &[String]) -> Finding {
     )
 }
 
-fn queue(check: &str, one: &Value) -> Finding {
-    let (status, state) = (text(one, "/status"), text(one, "/state"));
-    if status == "INVALID" || state != "ENABLED" {
-        return Finding::bad(
-            check,
-            format!("it is {status} and {state}: {}", text(one, "/statusReason")),
-            "aws batch update-job-queue --state ENABLED; an INVALID one needs its environments mended first",
-        );
-    }
-    if text(one, "/schedulingPolicyArn").is_empty() {
-        return Finding::bad(
-            check,
-            "it has no scheduling policy, and every submission says its share: Batch refuses that",
-            "delete the queue and deploy again: Batch cannot add one later",
-        );
-    }
-    Finding::ok(check, format!("{status}, {state}, fair share"))
-}
-
-fn definition(check: &str, one: &Value, image: Option<&str>) -> Finding {
-    let (name, revision) = (
-        text(one, "/jobDefinitionName"),
-        one.get("revision")
-            .and_then(Value::as_u64)
-            .unwrap_or_default(),
-    );
-    if text(one, "/status") != "ACTIVE" {
-        return Finding::bad(
-            check,
-            format!("{name}:{revision} is not ACTIVE: a submission would be refused"),
-            "deploy again with a changed definition, so that a new revision is made",
-        );
-    }
-    let deployed = text(one, "/containerProperties/image");
-    if image.is_some_and(|image| image != deployed) {
-        return Finding::warn(
-            check,
-            format!("{name}:{revision} runs another image than the parameters say"),
-            "deploy again",
-        );
-    }
-    Finding::ok(check, format!("{name}:{revision} is ACTIVE"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::finding::Verdict;
@@ -394,38 +266,5 @@ mod tests {
             Verdict::Warn
         );
         assert_eq!(launch_template("x", &json!({}), &[]).verdict, Verdict::Bad);
-    }
-
-    #[test]
-    fn a_queue_without_a_policy_or_switched_off_is_bad() {
-        let queue_with = |state: &str, policy: &str| {
-            queue(
-                "queue",
-                &json!({"status": "VALID", "state": state, "schedulingPolicyArn": policy}),
-            )
-            .verdict
-        };
-
-        assert_eq!(queue_with("ENABLED", "arn"), Verdict::Ok);
-        assert_eq!(queue_with("DISABLED", "arn"), Verdict::Bad);
-        assert_eq!(queue_with("ENABLED", ""), Verdict::Bad);
-    }
-
-    #[test]
-    fn a_definition_must_be_active_and_run_the_image() {
-        let one = |status: &str| json!({"jobDefinitionName": "t-train", "revision": 3, "status": status, "containerProperties": {"image": "i@sha256:1"}});
-
-        assert_eq!(
-            definition("d", &one("ACTIVE"), Some("i@sha256:1")).verdict,
-            Verdict::Ok
-        );
-        assert_eq!(
-            definition("d", &one("ACTIVE"), Some("i@sha256:2")).verdict,
-            Verdict::Warn
-        );
-        assert_eq!(
-            definition("d", &one("INACTIVE"), None).verdict,
-            Verdict::Bad
-        );
     }
 }

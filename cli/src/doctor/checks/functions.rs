@@ -18,7 +18,7 @@ struct Wanted {
     environment: BTreeMap<String, String>,
 }
 
-fn deployed<'c>(case: &'c Case) -> impl Iterator<Item = (DeclaredFunction<'c>, &'c str)> {
+fn deployed(case: &Case) -> impl Iterator<Item = (DeclaredFunction<'_>, &str)> {
     let all = case.template.functions();
     all.filter_map(|function| Some((function, case.physical(function.logical_id)?)))
 }

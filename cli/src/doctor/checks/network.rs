@@ -81,54 +81,40 @@ pub(super) fn calls(case: &Case) -> Vec<Call> {
 
 pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
     let mut found = Vec::new();
-    let zones = match subnets_call(case) {
-        Some(call) => {
-            let answer = answers.of(&call);
-            match json(SUBNETS, &call, &answer) {
-                Ok(value) => {
-                    found.push(of_subnets(value).asked(&call));
-                    zones_of(value.get("Subnets"), "AvailabilityZone")
-                }
-                Err(finding) => {
-                    found.push(finding);
-                    BTreeSet::new()
-                }
-            }
-        }
-        None => {
-            let call = zones_call(case);
-            let answer = answers.of(&call);
-            match json(ZONES, &call, &answer) {
-                Ok(value) => {
-                    let all = zones_of(value.get("AvailabilityZones"), "ZoneName");
-                    let wanted = case
-                        .parameter("ZoneCount")
-                        .and_then(|n| n.parse().ok())
-                        .unwrap_or(all.len());
-                    found.push(of_zones(&all, wanted).asked(&call));
-                    all.into_iter().take(wanted).collect()
-                }
-                Err(finding) => {
-                    found.push(finding);
-                    BTreeSet::new()
-                }
-            }
-        }
-    };
+    let zones = zones(case, answers);
+    let (finding, zones) = zones.unwrap_or_else(|finding| (finding, BTreeSet::new()));
+    found.push(finding);
     let call = offerings_call(case);
     let answer = answers.of(&call);
     match json("instance types", &call, &answer) {
         Ok(value) if !zones.is_empty() => {
-            found.extend(
-                offered(&types(case), &zones, value)
-                    .into_iter()
-                    .map(|one| one.asked(&call)),
-            );
+            let all = offered(&types(case), &zones, value).into_iter();
+            found.extend(all.map(|one| one.asked(&call)));
         }
         Ok(_) => {}
         Err(finding) => found.push(finding),
     }
     found
+}
+
+/// The zones that hosts may run in: of the subnets, or the first ones of the region.
+fn zones(case: &Case, answers: &Answers) -> Result<(Finding, BTreeSet<String>), Finding> {
+    if let Some(call) = subnets_call(case) {
+        let answer = answers.of(&call);
+        let value = json(SUBNETS, &call, &answer)?;
+        let zones = zones_of(value.get("Subnets"), "AvailabilityZone");
+        return Ok((of_subnets(value).asked(&call), zones));
+    }
+    let call = zones_call(case);
+    let answer = answers.of(&call);
+    let value = json(ZONES, &call, &answer)?;
+    let all = zones_of(value.get("AvailabilityZones"), "ZoneName");
+    let wanted = case
+        .parameter("ZoneCount")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(all.len());
+    let finding = of_zones(&all, wanted).asked(&call);
+    Ok((finding, all.into_iter().take(wanted).collect()))
 }
 
 fn zones_of(list: Option<&Value>, name: &str) -> BTreeSet<String> {

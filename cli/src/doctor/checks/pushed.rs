@@ -12,7 +12,8 @@ use super::super::command::Answers;
 use super::super::finding::{Finding, not_checked};
 use crate::check::ticks;
 
-fn bucket(case: &Case) -> Option<&str> {
+/// The bucket that the functions are told, as AWS has it.
+pub(super) fn results_bucket(case: &Case) -> Option<&str> {
     let told = case
         .template
         .functions()
@@ -42,7 +43,7 @@ fn list_call(case: &Case, bucket: &str) -> Call {
 }
 
 pub(super) fn calls(case: &Case) -> Vec<Call> {
-    let Some(bucket) = bucket(case) else {
+    let Some(bucket) = results_bucket(case) else {
         return Vec::new();
     };
     let specs = case.specs.files.iter();
@@ -54,7 +55,7 @@ pub(super) fn calls(case: &Case) -> Vec<Call> {
 }
 
 pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
-    let Some(bucket) = bucket(case) else {
+    let Some(bucket) = results_bucket(case) else {
         return Vec::new();
     };
     let ticking: BTreeSet<PipelineName> = ticks(&case.template, &mut Vec::new())

@@ -1,4 +1,4 @@
-//! Rules and schedules as EventBridge has them: switched on, and with the template's expression.
+//! Rules and schedules as `EventBridge` has them: switched on, and with the template's expression.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::super::command::Answers;
 use super::super::finding::{Finding, not_checked};
 use trainspot_localcloud::DeclaredRule;
 
-fn deployed<'c>(case: &'c Case) -> impl Iterator<Item = (DeclaredRule<'c>, &'c str)> {
+fn deployed(case: &Case) -> impl Iterator<Item = (DeclaredRule<'_>, &str)> {
     let all = case.template.rules();
     all.filter_map(|rule| {
         let physical = case.physical(rule.logical_id)?;

@@ -99,7 +99,7 @@ def layers(image: str, folder: Path) -> list[int]:
     """Bytes of each layer as a registry would get it, with gzip; the base's come first."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        podman("push", "--compression-format", "gzip", image, f"dir:{folder}")
+        podman("push", "--compress", image, f"dir:{folder}")
         manifest = json.loads((folder / "manifest.json").read_text())
         packed = [layer["size"] for layer in manifest["layers"]]
     finally:

@@ -28,13 +28,17 @@ def refusal(path: str) -> str:
 
 
 def unresolved() -> dict[str, str]:
-    """NVIDIA's libraries that do not load, with the reason, other than the driver's absence."""
+    """NVIDIA's libraries that do not load, with the reason.
+
+    NVSHMEM's plug-ins for MPI and for networks are left out: each wants what only a cluster has.
+    """
     wrong = {}
     for library in sorted(SITE.glob("nvidia/**/lib/*.so*")):
         try:
             ctypes.CDLL(str(library))
         except OSError as error:
-            wrong[library.name] = str(error)
+            if not library.name.startswith(("nvshmem_bootstrap_", "nvshmem_transport_")):
+                wrong[library.name] = str(error)
     return wrong
 
 

@@ -151,6 +151,7 @@ def arn_like(pattern: str, arn: str) -> bool:
     return all(like(want, part, False) for want, part in zip(wanted, parts, strict=True))
 
 
+@cache
 def like(pattern: str, value: str, ignore_case: bool) -> bool:
     """`*` is any text, `?` any one character; both reach over slashes."""
     reject_variables(pattern)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from calls import Made
@@ -15,8 +15,6 @@ from roles import Role, resource_policies, role_of, roles
 
 # AWS offers nothing narrower for these ("does not support resource-level permissions").
 ONLY_EVERYTHING = {"batch:DescribeJobs", "batch:ListJobs"}
-# Where a folder of a bucket is a pipeline's own choice, so that no policy can name it.
-FOLDERS_OF_PEOPLE = {"DataBucket"}
 OTHER_ACCOUNT = "210987654321"
 
 
@@ -40,7 +38,8 @@ class Judge:
     on_resources: list[tuple[str, dict[str, Any]]]
     endpoint: dict[str, Any] | None
     role_of: dict[str, str]
-    folders_of_people: set[str] = field(default_factory=set)
+    # Where a folder is a pipeline's own choice, so that no policy can name it: the bucket of datasets.
+    data_bucket: str
 
     @classmethod
     def of(cls, stack: Stack, principals: set[str]) -> Judge:
@@ -55,7 +54,7 @@ class Judge:
             on_resources=resource_policies(stack),
             endpoint=next(iter(endpoints), None),
             role_of={who: role_of(stack, who) for who in principals if who.startswith(has_role)},
-            folders_of_people={f"arn:aws:s3:::{stack.ref(name)}" for name in FOLDERS_OF_PEOPLE},
+            data_bucket=stack.parameters["DataBucketName"] or stack.ref("DataBucket"),
         )
 
     def copy(self) -> Judge:
@@ -100,14 +99,16 @@ class Judge:
     def neighbours(self, made: Made) -> Iterator[Made]:
         """The same call about what is somebody else's."""
         call = made.call
-        for resource in neighbours(call.resource, self.folders_of_people):
+        for resource in neighbours(call.resource, self.data_bucket):
             yield replace(made, call=replace(call, resource=resource))
         if call.action.startswith(("s3:", "sns:", "sqs:")) and self.has_own_policy(call.resource):
             insecure = call.context | {"aws:SecureTransport": "false"}
             yield replace(made, call=replace(call, context=insecure))
         if "aws:SourceArn" in call.context:
             ours = call.context["aws:SourceArn"]
-            for theirs in neighbours(ours, set()):
+            # A name that begins with ours is a rule of ours: the letters of any of them are kept.
+            begins = f"{ours}-"
+            for theirs in (arn for arn in neighbours(ours) if not arn.startswith(begins)):
                 context = call.context | {"aws:SourceArn": theirs}
                 if "aws:SourceAccount" in context:
                     context |= {"aws:SourceAccount": OTHER_ACCOUNT}
@@ -155,6 +156,24 @@ class Judge:
                         yield Finding("everything", name, f"the action {action}")
                     if "*" in resources and action not in ONLY_EVERYTHING:
                         yield Finding("everything", name, f"{action} on every resource")
+                for resource in resources:
+                    if resource != "*" and names_too_many(resource):
+                        yield Finding("everything", name, f"the resource {resource}")
+
+
+def names_too_many(arn: str) -> bool:
+    """A wildcard where a name belongs: only keys, jobs and revisions are without number."""
+    *head, name = arn.split(":", ARN_PARTS - 1)
+    if "*" in "".join(head) or "?" in arn:
+        return True
+    match head[2], name.partition("/"):
+        case "s3", (bucket, _, _):
+            return "*" in bucket
+        case "batch", ("job", _, "*"):
+            return False
+        case "batch", ("job-definition", _, definition):
+            return "*" in definition.removesuffix(":*")
+    return "*" in name
 
 
 def is_used(action: str, resource: str, users: set[str], calls: list[Made]) -> bool:
@@ -167,7 +186,7 @@ def is_used(action: str, resource: str, users: set[str], calls: list[Made]) -> b
     )
 
 
-def neighbours(arn: str, folders_of_people: set[str]) -> Iterator[str]:
+def neighbours(arn: str, data_bucket: str = "") -> Iterator[str]:
     """What lies beside a resource: of the same kind, with another name, account or region."""
     if arn == "*":
         return
@@ -176,7 +195,7 @@ def neighbours(arn: str, folders_of_people: set[str]) -> Iterator[str]:
     if service == "s3":
         bucket, slash, key = name.partition("/")
         yield from (f"arn:aws:s3:::{other}{slash}{key}" for other in (f"{bucket}-2", f"2-{bucket}"))
-        if key and f"arn:aws:s3:::{bucket}" not in folders_of_people:
+        if key and bucket != data_bucket:
             yield f"arn:aws:s3:::{bucket}/2-{key}"
         return
     yield ":".join([*parts[:4], OTHER_ACCOUNT, name])

@@ -83,33 +83,23 @@ def role_of(stack: Stack, principal: str) -> str:
     return by_arn[arn]
 
 
-def policies_of_resource(stack: Stack, arn: str) -> list[dict[str, Any]]:
-    """What a bucket, queue, topic or function says itself about who may use it."""
-    return [document for named, document in resource_policies(stack) if covers(named, arn)]
-
-
-def covers(named: str, arn: str) -> bool:
-    """A bucket's policy is also that of its keys."""
-    return arn == named or arn.startswith(f"{named}/")
-
-
 def resource_policies(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
     """Each with the ARN of the resource that it stands on."""
     found: list[tuple[str, dict[str, Any]]] = []
-    for logical_id in stack.resources():
-        kind, properties = stack.kind(logical_id), stack.properties(logical_id)
-        document = properties.get("PolicyDocument", {})
-        match kind:
-            case "AWS::S3::BucketPolicy":
-                found.append((f"arn:aws:s3:::{properties['Bucket']}", document))
-            case "AWS::SQS::QueuePolicy":
-                for url in properties["Queues"]:
-                    name = url.rsplit("/", 1)[-1]
-                    found.append((f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", document))
-            case "AWS::SNS::TopicPolicy":
-                found += [(topic, document) for topic in properties["Topics"]]
-            case "AWS::Lambda::Permission":
-                found.append(permission(properties))
+    for logical_id in stack.resources("AWS::S3::BucketPolicy"):
+        properties = stack.properties(logical_id)
+        found.append((f"arn:aws:s3:::{properties['Bucket']}", properties["PolicyDocument"]))
+    for logical_id in stack.resources("AWS::SQS::QueuePolicy"):
+        properties = stack.properties(logical_id)
+        for url in properties["Queues"]:
+            name = url.rsplit("/", 1)[-1]
+            arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+            found.append((arn, properties["PolicyDocument"]))
+    for logical_id in stack.resources("AWS::SNS::TopicPolicy"):
+        properties = stack.properties(logical_id)
+        found += [(topic, properties["PolicyDocument"]) for topic in properties["Topics"]]
+    for logical_id in stack.resources("AWS::Lambda::Permission"):
+        found.append(permission(stack.properties(logical_id)))
     return found
 
 

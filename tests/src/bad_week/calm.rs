@@ -125,7 +125,7 @@ impl<D: Door> BadWeek<D> {
         }
         self.watch
             .measured
-            .check(&self.watch.ledgers, &self.weather)?;
+            .check(&self.watch.ledgers, |by| self.weather.is_troubled(by))?;
         self.check_jobs()
     }
 

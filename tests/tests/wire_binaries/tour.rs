@@ -94,6 +94,7 @@ impl<'a> Tour<'a> {
         self.a_run_that_a_person_ends().await;
         self.a_champion_after_a_reclaim().await;
         self.ticks_that_are_skipped().await;
+        self.a_tick_that_nobody_delivered().await;
         self.a_letter_that_nobody_could_deliver().await;
     }
 
@@ -106,7 +107,8 @@ impl<'a> Tour<'a> {
             .folder
             .join("cloud/buckets")
             .join(&self.results)
-            .join("checkpoints");
+            .join("checkpoints")
+            .join(SCHEDULED);
         self.until("a checkpoint", |_| checkpoints.exists().then_some(()))
             .await;
         let how = Reclaim::WithNotice(Duration::from_secs(10));
@@ -115,6 +117,11 @@ impl<'a> Tour<'a> {
         let run = self.end(SCHEDULED).await;
 
         assert_eq!(run.end, Some(End::Succeeded));
+        let resumed = run
+            .records()
+            .iter()
+            .any(|record| record.resumed_from.is_some());
+        assert!(resumed, "{:?}", run.records());
         assert!(
             run.records().len() > run.stages.len(),
             "an attempt more than stages"
@@ -170,7 +177,7 @@ impl<'a> Tour<'a> {
 
     async fn a_queue_that_is_blocked(&mut self) {
         // More memory than any host of the template has.
-        self.push("too-large", &train_only(r#"["true"]"#, 4000))
+        self.push("too-large", &train_only(r#"["true"]"#, 2000))
             .await;
         self.people("start", &["too-large"]);
 
@@ -239,6 +246,22 @@ impl<'a> Tour<'a> {
             "{:?}",
             run.end
         );
+    }
+
+    /// Supervision knows the schedule, and makes up for a tick that did not come.
+    async fn a_tick_that_nobody_delivered(&mut self) {
+        self.new_data(SCHEDULED, "part-0.parquet", "third").await;
+        self.sweep().await;
+        let begun = Instant::now();
+        while self.run(SCHEDULED).is_none() {
+            assert!(begun.elapsed() < PATIENCE, "no sweep made up for a tick");
+            // Until the next Monday or Friday there are at most four days.
+            self.let_time_pass(SignedDuration::from_hours(2));
+            self.sweep().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+
+        assert_eq!(self.end(SCHEDULED).await.end, Some(End::Succeeded));
     }
 
     /// Whatever is in the head's place, it is no head: the function fails as often as it is tried.

@@ -27,7 +27,7 @@ demo: binaries $(VENV)/.ready $(DATA)/.ready ## One retraining run on this machi
 	target/debug/trainspot local demo --data $(DATA)
 
 .PHONY: test
-test: fmt-check lint test-rust test-python docs ## All that CI runs
+test: fmt-check lint test-rust privileges image-sizes test-python docs ## All that CI runs
 
 .PHONY: venv
 venv: $(VENV)/.ready ## The trainer's Python environment
@@ -106,6 +106,11 @@ $(DEPLOY)/.ready: tools/requirements-deploy.lock
 	$(PYTHON) -m venv $(DEPLOY)
 	$(DEPLOY)/bin/pip install --quiet --require-hashes -r tools/requirements-deploy.lock
 	touch $@
+
+# Last of all this, since it judges by the calls that test-rust recorded.
+.PHONY: privileges
+privileges: $(DEPLOY)/.ready ## Each role may do what was called in whole runs, and nothing besides
+	$(DEPLOY)/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
 $(CARGO_LAMBDA)/.ready: tools/requirements-cargo-lambda.lock
 	$(PYTHON) -m venv $(CARGO_LAMBDA)

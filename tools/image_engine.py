@@ -90,7 +90,8 @@ def settle(base: str, folder: Path) -> str:
     except Failed as why:
         conf = folder / "containers.conf"
         conf.write_text(CAREFUL)
-        os.environ["CONTAINERS_CONF"] = str(conf)
+        # Absolute: podman starts helpers of its own in other folders.
+        os.environ["CONTAINERS_CONF"] = str(conf.resolve())
         podman("run", "--rm", "--network", "host", base, "true")
         return f"runc and cgroupfs, as the defaults do not run here ({why})"
 

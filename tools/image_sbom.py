@@ -24,8 +24,9 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from image_sizes import locked
 from packageurl import PackageURL
+
+from image_sizes import locked
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT = "trainspot-agent"

@@ -93,6 +93,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A path inside the folder.
     pub(crate) fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
         self.root.join(inside)

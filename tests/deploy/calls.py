@@ -49,8 +49,7 @@ def recorded(path: Path = TOUR) -> tuple[dict[str, str], list[Made]]:
         asked = json.loads(line)
         context = EVERYWHERE | asked["context"]
         made += [
-            Made(asked["principal"], Call(asked["action"], resource, context))
-            for resource in asked["resources"]
+            Made(asked["principal"], Call(asked["action"], resource, context)) for resource in asked["resources"]
         ]
     return physical, made
 

@@ -43,9 +43,7 @@ VARIANTS = {
     "as it comes": {},
     "a schedule in a time zone": {"ScheduleTimeZone": "Asia/Seoul"},
     "a bucket that was there": {"DataBucketName": "trainspot-local-databucket"},
-    "with a secret": {
-        "SecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf"
-    },
+    "with a secret": {"SecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf"},
     "a given network": {"VpcId": "vpc-0a1b2c3d", "SubnetIds": "subnet-0a1b2c3d,subnet-1a2b3c4d"},
 }
 
@@ -80,10 +78,7 @@ def told(findings: Iterator[Finding]) -> str:
 
 def is_excepted(finding: Finding) -> bool:
     """Whether a reason was given."""
-    return any(
-        finding.who.startswith(who) and finding.what.startswith(what)
-        for who, what in NOT_CALLED_HERE
-    )
+    return any(finding.who.startswith(who) and finding.what.startswith(what) for who, what in NOT_CALLED_HERE)
 
 
 def test_every_call_is_allowed(judged: tuple[Judge, list[Made]]) -> None:
@@ -246,7 +241,7 @@ def is_unused(judge: Judge, calls: list[Made], source: str, action: str) -> bool
 
 def test_an_action_that_is_added_is_found(plain: tuple[Judge, list[Made]]) -> None:
     """One that nobody calls, in each statement."""
-    judge, calls = plain
+    judge, _ = plain
     others = {"s3": "s3:PutObjectAcl", "batch": "batch:UpdateJobQueue", "sns": "sns:Subscribe"}
     for source, number, statement in allowing(judge):
         actions = listed(statement["Action"])
@@ -282,8 +277,8 @@ def widened(resource: str, data_bucket: str) -> Iterator[str]:
     if resource == "*":
         return
     yield "*"
-    head, name = resource.rsplit(":", 1) if ":job-definition/" not in resource else resource.split(
-        ":job-definition/"
+    head, name = (
+        resource.rsplit(":", 1) if ":job-definition/" not in resource else resource.split(":job-definition/")
     )
     if resource.startswith("arn:aws:s3:::"):
         bucket = name.partition("/")[0]

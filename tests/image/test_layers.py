@@ -14,9 +14,7 @@ IGNORED = (image_sizes.TRAINER.parent / ".dockerignore").read_text().splitlines(
 
 def planned(image: str) -> list[str]:
     """The image's packages, layer by layer."""
-    return [
-        name for layer in image_sizes.layers() if image in layer.images for name in layer.packages
-    ]
+    return [name for layer in image_sizes.layers() if image in layer.images for name in layer.packages]
 
 
 def stage(image: str) -> str:

@@ -141,7 +141,7 @@ impl Host {
             };
             let making = Making {
                 name: &name.name,
-                owner: &folder.path("").display().to_string(),
+                owner: &folder.root().display().to_string(),
                 is_podman: engine.is_podman,
                 command: &job.command(),
                 environment: &environment,

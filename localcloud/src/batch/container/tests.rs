@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::template::Stack;
 
 const ID: &str = "b8cfd2e0f7a54d1e9d0c6f0f6f1b2a3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
 
@@ -176,4 +177,33 @@ fn what_is_not_done_is_told_and_nothing_else() {
             "linuxParameters.brandNew",
         ]
     );
+}
+
+#[test]
+fn every_definition_of_the_template_can_be_made() {
+    let template = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let parameters =
+        BTreeMap::from([("ImageUri".to_owned(), format!("local/trainer@sha256:{ID}"))]);
+    let stack = Stack::load(&template, &parameters).expect("the template is read");
+
+    let lines: Vec<_> = stack
+        .definitions
+        .iter()
+        .map(|definition| made(&definition.container, true).expect("it can be made"))
+        .collect();
+
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        for option in [
+            "--read-only --read-only-tmpfs=false",
+            "--user 1000:1000",
+            "--init",
+            "--tmpfs /tmp:rw,noexec,nosuid,nodev,size=512m",
+            "--mount type=volume,destination=/var/lib/trainspot",
+            "--memory ",
+            "--cpu-shares ",
+        ] {
+            assert!(line.contains(option), "{option} is not in {line}");
+        }
+    }
 }

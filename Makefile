@@ -101,23 +101,46 @@ $(MOTO)/.ready: tools/requirements-moto.lock
 
 DEPLOY := .venv-deploy
 CARGO_LAMBDA := .venv-cargo-lambda
+SAM := .venv-sam
 
 $(DEPLOY)/.ready: tools/requirements-deploy.lock
 	$(PYTHON) -m venv $(DEPLOY)
 	$(DEPLOY)/bin/pip install --quiet --require-hashes -r tools/requirements-deploy.lock
 	touch $@
 
-# Last of all this, since it judges by the calls that test-rust recorded.
+RECORDED := target/recorded-calls/tour.jsonl
+CALLERS := $(addprefix target/debug/,trainspot-agent submit-training fan-out handle-failure supervise-runs)
+TESTS := $(DEPLOY)/bin/python -m pytest -q -p no:cacheprovider
+
+# Judges by the calls that test-rust recorded; where template or programs are newer, they are recorded again.
 .PHONY: privileges
-privileges: $(DEPLOY)/.ready ## Each role may do what was called in whole runs, and nothing besides
-	$(DEPLOY)/bin/python -m pytest -q -p no:cacheprovider tests/deploy
+privileges: binaries $(DEPLOY)/.ready ## Each role may do what was called in whole runs, and nothing besides
+	for made in template.yaml $(CALLERS); do \
+	  if [ ! $(RECORDED) -nt $$made ]; then \
+	    TRAINSPOT_WHOLE_RUNS=1 cargo test --locked -p trainspot-stories --test wire_binaries a_tour; break; \
+	  fi; \
+	done
+	$(TESTS) tests/deploy/test_evaluator.py tests/deploy/test_intrinsics.py tests/deploy/test_privileges.py
+
+# x86_64 only: for arm64 cargo-lambda would fetch a toolchain.
+.PHONY: sam-build
+sam-build: $(SAM)/.ready $(CARGO_LAMBDA)/.ready $(DEPLOY)/.ready ## The functions, built by the SAM CLI as `sam deploy` takes them (about 20 CPU minutes)
+	PATH="$(CURDIR)/$(CARGO_LAMBDA)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam build --template template.yaml
+	$(DEPLOY)/bin/python tests/deploy/built.py
+
+.PHONY: deploy-test
+deploy-test: $(DEPLOY)/.ready ## The stack in moto, somebody else's AWS: made, read back, changed, deleted
+	$(TESTS) -s tests/deploy/test_deployment.py
+
+.PHONY: rie-test
+rie-test: $(SAM)/.ready $(DEPLOY)/.ready ## What `make sam-build` built, under AWS's own emulator of Lambda's runtime
+	$(TESTS) tests/deploy/test_rie.py
 
 $(CARGO_LAMBDA)/.ready: tools/requirements-cargo-lambda.lock
 	$(PYTHON) -m venv $(CARGO_LAMBDA)
 	$(CARGO_LAMBDA)/bin/pip install --quiet --require-hashes -r tools/requirements-cargo-lambda.lock
 	touch $@
 
-SAM := .venv-sam
 CHECKOV := .venv-checkov
 
 $(SAM)/.ready: tools/requirements-sam.lock

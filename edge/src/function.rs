@@ -13,7 +13,7 @@ use trainspot_shared::run::Observation;
 use crate::aws::Aws;
 use crate::chain::chain;
 use crate::drive::{DriveError, Edge, drive};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::Settings;
 
 /// A started function: everything that is built once per process.
 #[derive(Debug)]
@@ -26,10 +26,12 @@ pub struct Function {
 }
 
 impl Function {
-    /// Reads the environment and builds the clients. An error ends the process before its first event.
-    pub async fn start(name: &'static str) -> Result<Self, SettingsError> {
+    /// Reads the environment and builds the clients. An error ends the process before its first event, and is
+    /// then what `main` prints and a person reads: a sentence, and so not the error's type.
+    pub async fn start(name: &'static str) -> Result<Self, lambda_runtime::Error> {
         lambda_runtime::tracing::init_default_subscriber();
-        let settings = Settings::read(|variable| std::env::var(variable).ok())?;
+        let settings = Settings::read(|variable| std::env::var(variable).ok())
+            .map_err(|error| error.to_string())?;
         let aws = Aws::from_environment(&settings.topic_arn).await;
         Ok(Self {
             name,

@@ -45,7 +45,9 @@ class Account:
         """boto3's, with made-up keys."""
         if service not in self.clients:
             keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-            self.clients[service] = boto3.client(service, region_name=REGION, endpoint_url=self.url, **keys)
+            self.clients[service] = boto3.client(
+                service, region_name=REGION, endpoint_url=self.url, **keys
+            )
         return self.clients[service]
 
     def close(self) -> None:
@@ -88,7 +90,8 @@ class Account:
             "StackName": NAME,
             "TemplateURL": f"{self.url}/{CODE_BUCKET}/template.json",
             "Parameters": [
-                {"ParameterKey": name, "ParameterValue": value} for name, value in (lists | parameters).items()
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in (lists | parameters).items()
             ],
             "Capabilities": ["CAPABILITY_IAM"],
         }
@@ -110,7 +113,9 @@ class Account:
 
         def attribute(logical_id: str, name: str) -> str:
             if name == "LatestVersionNumber":
-                found = self.client("ec2").describe_launch_templates(LaunchTemplateIds=[made[logical_id]])
+                found = self.client("ec2").describe_launch_templates(
+                    LaunchTemplateIds=[made[logical_id]]
+                )
                 return str(found["LaunchTemplates"][0]["LatestVersionNumber"])
             raise KeyError(f"{name} of {logical_id}")
 
@@ -127,7 +132,9 @@ def zipped(binary: bytes) -> bytes:
 
 CHANGES_FOR_MOTO = {
     "AWS::ECR::Repository": "a name: moto would make one up with capitals, which it then refuses",
-    "AWS::Batch::ComputeEnvironment": ("a service role: moto wants one, where Batch takes its service-linked one"),
+    "AWS::Batch::ComputeEnvironment": (
+        "a service role: moto wants one, where Batch takes its service-linked one"
+    ),
     "AWS::NoValue": "lists without what is not there: moto would keep an empty element",
     "AWS::CloudWatch::Alarm": "its ARN is written out: moto makes no alarms, so that none has one",
     "Parameters": "lists are given even where they are the default: moto does not split a default",

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from calls import EVERYWHERE, RECORDED, TOUR, Made, by_services, one_of_each_kind, recorded, stack_of
+from calls import (
+    EVERYWHERE,
+    RECORDED,
+    TOUR,
+    Made,
+    by_services,
+    one_of_each_kind,
+    recorded,
+    stack_of,
+)
 from evaluator import listed
 from judgement import Finding, Judge, on
 from translated import IMAGE, read, translate
@@ -28,7 +37,10 @@ ON_DEMAND = "arn:aws:batch:us-east-1:123456789012:job-queue/trainspot-local-OnDe
 REPORTS = "arn:aws:s3:::trainspot-local-resultsbucket/reports/*"
 # Granted, and made by nobody here; each with its reason.
 NOT_CALLED_HERE = {
-    ("SecretReaderRole", ""): "the ECS agent on the host reads a secret before the container starts",
+    (
+        "SecretReaderRole",
+        "",
+    ): "the ECS agent on the host reads a secret before the container starts",
     ("", "s3:ListBucket on"): (
         "without it S3 answers 403 for a key that is not there, and absent could not be told from "
         "forbidden: whoever may read a bucket may list it"
@@ -43,7 +55,9 @@ VARIANTS = {
     "as it comes": {},
     "a schedule in a time zone": {"ScheduleTimeZone": "Asia/Seoul"},
     "a bucket that was there": {"DataBucketName": "trainspot-local-databucket"},
-    "with a secret": {"SecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf"},
+    "with a secret": {
+        "SecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf"
+    },
     "a given network": {"VpcId": "vpc-0a1b2c3d", "SubnetIds": "subnet-0a1b2c3d,subnet-1a2b3c4d"},
 }
 
@@ -78,7 +92,10 @@ def told(findings: Iterator[Finding]) -> str:
 
 def is_excepted(finding: Finding) -> bool:
     """Whether a reason was given."""
-    return any(finding.who.startswith(who) and finding.what.startswith(what) for who, what in NOT_CALLED_HERE)
+    return any(
+        finding.who.startswith(who) and finding.what.startswith(what)
+        for who, what in NOT_CALLED_HERE
+    )
 
 
 def test_every_call_is_allowed(judged: tuple[Judge, list[Made]]) -> None:
@@ -143,7 +160,11 @@ NEVER = [
         )
     ],
     (JOBS, "s3:PutObject", "arn:aws:s3:::trainspot-local-databucket/interactions/part-0.parquet"),
-    (JOBS, "batch:SubmitJob", "arn:aws:batch:us-east-1:123456789012:job-queue/trainspot-local-SpotQueue"),
+    (
+        JOBS,
+        "batch:SubmitJob",
+        "arn:aws:batch:us-east-1:123456789012:job-queue/trainspot-local-SpotQueue",
+    ),
     (JOBS, "sns:Publish", "arn:aws:sns:us-east-1:123456789012:trainspot-local-NotificationTopic"),
     *[
         ((*DRIVERS, SUBMITTER), "s3:PutObject", f"arn:aws:s3:::{key}")
@@ -155,7 +176,11 @@ NEVER = [
         )
     ],
     *[
-        ((*DRIVERS, SUBMITTER), "s3:DeleteObject", f"arn:aws:s3:::trainspot-local-resultsbucket/{key}")
+        (
+            (*DRIVERS, SUBMITTER),
+            "s3:DeleteObject",
+            f"arn:aws:s3:::trainspot-local-resultsbucket/{key}",
+        )
         for key in (f"{RUN}/run.json", "models/recommender/champion.json")
     ],
     (
@@ -278,7 +303,9 @@ def widened(resource: str, data_bucket: str) -> Iterator[str]:
         return
     yield "*"
     head, name = (
-        resource.rsplit(":", 1) if ":job-definition/" not in resource else resource.split(":job-definition/")
+        resource.rsplit(":", 1)
+        if ":job-definition/" not in resource
+        else resource.split(":job-definition/")
     )
     if resource.startswith("arn:aws:s3:::"):
         bucket = name.partition("/")[0]

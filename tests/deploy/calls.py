@@ -41,9 +41,7 @@ def recorded(path: Path = TOUR) -> tuple[dict[str, str], list[Made]]:
     """What the stack's resources were called, and every question to IAM, one for each resource."""
     if not path.exists():
         told = path.relative_to(ROOT)
-        raise FileNotFoundError(
-            f"{told} is not there: `make privileges` records it, and so does `make test`"
-        )
+        raise FileNotFoundError(f"{told} is not there: `make privileges` records it, and so does `make test`")
     lines = path.read_text().splitlines()
     physical = json.loads(lines[0])["physical"]
     made = []
@@ -51,15 +49,12 @@ def recorded(path: Path = TOUR) -> tuple[dict[str, str], list[Made]]:
         asked = json.loads(line)
         context = EVERYWHERE | asked["context"]
         made += [
-            Made(asked["principal"], Call(asked["action"], resource, context))
-            for resource in asked["resources"]
+            Made(asked["principal"], Call(asked["action"], resource, context)) for resource in asked["resources"]
         ]
     return physical, made
 
 
-def stack_of(
-    template: dict[str, Any], parameters: dict[str, str], physical: dict[str, str]
-) -> Stack:
+def stack_of(template: dict[str, Any], parameters: dict[str, str], physical: dict[str, str]) -> Stack:
     """The recorded stack: what the recording does not name is called as CloudFormation would."""
     names = {logical_id: f"{NAME}-{logical_id}" for logical_id in template["Resources"]}
     for logical_id, resource in template["Resources"].items():

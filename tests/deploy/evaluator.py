@@ -87,9 +87,7 @@ def applies(statement: dict[str, Any], call: Call) -> bool:
     return action and resource and principal and all(conditions)
 
 
-def one_of(
-    statement: dict[str, Any], part: str, value: str, matches: Callable[[str, str], bool]
-) -> bool:
+def one_of(statement: dict[str, Any], part: str, value: str, matches: Callable[[str, str], bool]) -> bool:
     """Action and Resource, or what they are not."""
     if (part in statement) == (f"Not{part}" in statement):
         raise CannotJudge(f"a statement needs {part} or Not{part}, and not both")

@@ -197,6 +197,8 @@ class Stack:
                 return f"arn:aws:logs:{here}:log-group:{ref}:*"
             case "AWS::ECR::Repository" if is_arn:
                 return f"arn:aws:ecr:{here}:repository/{ref}"
+            case "AWS::ECR::Repository" if attribute == "RepositoryUri":
+                return f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{ref}"
             case "AWS::CloudWatch::Alarm" if is_arn:
                 return f"arn:aws:cloudwatch:{here}:alarm:{ref}"
             case "AWS::SNS::Topic" if is_arn:

@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import urllib.request
 import warnings
 import zipfile
 from typing import Any
@@ -45,10 +46,14 @@ class Account:
         """boto3's, with made-up keys."""
         if service not in self.clients:
             keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-            self.clients[service] = boto3.client(
-                service, region_name=REGION, endpoint_url=self.url, **keys
-            )
+            self.clients[service] = boto3.client(service, region_name=REGION, endpoint_url=self.url, **keys)
         return self.clients[service]
+
+    def reset(self) -> None:
+        """moto keeps one state for a process, whatever server is asked."""
+        request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        with urllib.request.urlopen(request) as answer:
+            answer.read()
 
     def close(self) -> None:
         """Nothing listens any more."""
@@ -90,8 +95,7 @@ class Account:
             "StackName": NAME,
             "TemplateURL": f"{self.url}/{CODE_BUCKET}/template.json",
             "Parameters": [
-                {"ParameterKey": name, "ParameterValue": value}
-                for name, value in (lists | parameters).items()
+                {"ParameterKey": name, "ParameterValue": value} for name, value in (lists | parameters).items()
             ],
             "Capabilities": ["CAPABILITY_IAM"],
         }
@@ -103,6 +107,7 @@ class Account:
             resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for page in pages.paginate(StackName=NAME)
             for resource in page["StackResourceSummaries"]
+            if resource["LogicalResourceId"]  # moto has one without, that is none
         }
 
     def stack(self, parameters: dict[str, str]) -> Stack:
@@ -113,13 +118,14 @@ class Account:
 
         def attribute(logical_id: str, name: str) -> str:
             if name == "LatestVersionNumber":
-                found = self.client("ec2").describe_launch_templates(
-                    LaunchTemplateIds=[made[logical_id]]
-                )
+                found = self.client("ec2").describe_launch_templates(LaunchTemplateIds=[made[logical_id]])
                 return str(found["LaunchTemplates"][0]["LatestVersionNumber"])
             raise KeyError(f"{name} of {logical_id}")
 
-        return Stack(self.template(parameters), parameters, NAME, made, attribute, names)
+        template = self.template(parameters)
+        # What moto does not make is named by others all the same.
+        names_of_all = {logical_id: f"not-made-{logical_id}" for logical_id in template["Resources"]}
+        return Stack(template, parameters, NAME, names_of_all | made, attribute, names)
 
 
 def zipped(binary: bytes) -> bytes:
@@ -132,9 +138,7 @@ def zipped(binary: bytes) -> bytes:
 
 CHANGES_FOR_MOTO = {
     "AWS::ECR::Repository": "a name: moto would make one up with capitals, which it then refuses",
-    "AWS::Batch::ComputeEnvironment": (
-        "a service role: moto wants one, where Batch takes its service-linked one"
-    ),
+    "AWS::Batch::ComputeEnvironment": ("a service role: moto wants one, where Batch takes its service-linked one"),
     "AWS::NoValue": "lists without what is not there: moto would keep an empty element",
     "AWS::CloudWatch::Alarm": "its ARN is written out: moto makes no alarms, so that none has one",
     "Parameters": "lists are given even where they are the default: moto does not split a default",

@@ -54,8 +54,7 @@ def documents(
     """A role's policies: its own, those of the stack that it names, and none of AWS's."""
     properties = stack.properties(role)
     found = {
-        f"{role}.{policy['PolicyName']}": policy["PolicyDocument"]
-        for policy in properties.get("Policies", [])
+        f"{role}.{policy['PolicyName']}": policy["PolicyDocument"] for policy in properties.get("Policies", [])
     }
     for arn in properties.get("ManagedPolicyArns", []):
         if arn in managed:

@@ -251,9 +251,7 @@ def test_decides_as_the_documentation_says(
 def test_a_resource_names_whom_it_lets_in() -> None:
     """A queue's policy is for the service that it names."""
     letters = f"arn:aws:sqs:{HERE}:letters"
-    lets_in = policy(
-        allow("sqs:SendMessage", letters, Principal={"Service": "events.amazonaws.com"})
-    )
+    lets_in = policy(allow("sqs:SendMessage", letters, Principal={"Service": "events.amazonaws.com"}))
 
     by = {
         service: decide(Call("sqs:SendMessage", letters, service=service), lets_in).is_allowed

@@ -156,6 +156,7 @@ mod tests {
         results/recommender/recommender-20261123T0200Z/train/1-2/
         checkpoints/recommender/recommender-20261123T0200Z/recommend/3/1-2/
         models/recommender/champion.json
+        results/recommender/recommender-20261123T0200Z/ checkpoints/recommender/recommender-20261123T0200Z/
         reports/recommender/recommender-20261123T0200Z.html
         ");
     }

@@ -206,3 +206,9 @@ $(WHEEL): | $(VENV)/.ready
 $(DATA)/.ready: $(WHEEL) $(VENV)/.ready
 	$(VENV)/bin/python -m trainer import movielens-100k $(WHEEL) --to $(DATA)
 	touch $@
+
+# ---- the trainer's engine
+
+.PHONY: resume-test
+resume-test: $(VENV)/.ready ## Twenty random SIGKILLs, and then the state of the undisturbed run
+	cd trainer && TRAINSPOT_KILLS=20 ../$(VENV)/bin/python -m pytest -q tests/test_resume.py -k stops_and_kills

@@ -16,8 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainer.config import TrainConfig
+from trainer.dataset import Interactions, interactions
 from trainer.main import main
 from trainer.signals import Requests
+from trainer.split import p2_rolling
 
 os.environ["KERAS_BACKEND"] = "jax"
 # JAX's own cache, for this session only: most tests start a process that compiles what another
@@ -65,6 +68,37 @@ def table(users=40, items=30, events=700, seed=5) -> pa.Table:
             "timestamp": pa.array((time + 1_700_000_000) * 1000, pa.timestamp("ms")),
         }
     )
+
+
+def short_histories() -> pa.Table:
+    """Many users with two or three events and a few with many: what padding is made of."""
+    made = table(users=150, items=30, events=350)
+    return pa.concat_tables([made, table(users=8, items=30, events=300, seed=6)])
+
+
+def interactions_of(made: pa.Table) -> Interactions:
+    """As the stages read it from files."""
+    made = made.set_column(2, "time_ms", made.column("timestamp").cast("int64"))
+    return interactions(made.append_column("weight", [np.ones(made.num_rows, np.float32)]))
+
+
+def loop_of(events, **more):
+    """The tiny training of these events in this process."""
+    from trainer.loop import TrainingLoop
+
+    config = TrainConfig(**{**TINY, **more})
+    fit = p2_rolling(events).fit
+    parts = [(fit, config.epochs)]
+    if config.refit_epochs:
+        parts.append((events, config.refit_epochs))
+    return TrainingLoop(config, parts)
+
+
+def run_to(loop, stop, stretch):
+    """Goes on to a step in stretches, and returns the digest there."""
+    while loop.step < stop:
+        loop.advance(min(stretch, stop - loop.step))
+    return loop.digest()
 
 
 @dataclass

@@ -4,36 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, table
+from conftest import interactions_of, loop_of, run_to, table
 
 from trainer import batches, network, order
-from trainer.config import TrainConfig
-from trainer.dataset import interactions
-from trainer.loop import TrainingLoop
-from trainer.split import p2_rolling
 
 
 @pytest.fixture(scope="module")
 def events():
-    made = table()
-    time_ms = made.column("timestamp").cast("int64")
-    made = made.set_column(2, "time_ms", time_ms)
-    return interactions(made.append_column("weight", [np.ones(made.num_rows, np.float32)]))
-
-
-def loop_of(events, **more):
-    config = TrainConfig(**{**TINY, **more})
-    fit = p2_rolling(events).fit
-    parts = [(fit, config.epochs)]
-    if config.refit_epochs:
-        parts.append((events, config.refit_epochs))
-    return TrainingLoop(config, parts)
-
-
-def run_to(loop, stop, stretch):
-    while loop.step < stop:
-        loop.advance(min(stretch, stop - loop.step))
-    return loop.digest()
+    return interactions_of(table())
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 700])
@@ -64,10 +42,12 @@ def test_every_event_is_a_target_of_some_window(events):
 
 
 def test_a_batch_never_shows_a_target_in_its_input(events):
-    data = batches.phase(events, 6, 8, 0, 0, (events.n_events, 400))
-    batch_at = jax.jit(lambda step: batches.batch_at(data, step, 3, 8, 6))
-    for step in range(int(data.steps_per_epoch)):
-        batch = batch_at(jnp.int32(step))
+    cut = batches.windows(events, 6)
+    data = batches.sequences(events, events.n_events)
+    bucket = batches.bucket(cut, 400)
+    batch_at = jax.jit(lambda number: batches.batch_at(data, bucket, number, jnp.int32(0), 3, 8, 6))
+    for number in range(-(-len(cut.end) // 8)):
+        batch = batch_at(jnp.int32(number))
         history, target = np.asarray(batch.history), np.asarray(batch.target)
         counted = np.asarray(batch.weight) > 0
 
@@ -104,7 +84,6 @@ def test_training_learns_and_a_copied_state_goes_on_to_the_same_end(events, sett
 
     for stop, stretch in ((1, 1), (loop.bounds[0] - 1, 3), (loop.bounds[0], 50)):
         loop.restore(first, 0)
-        loop.evaluated = None
         run_to(loop, stop, stretch)
         copied = loop.tensors()
         run_to(loop, loop.total, 5)

@@ -1,6 +1,7 @@
 """Real processes, real signals: whoever stops a training, it ends in the same state."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -12,6 +13,10 @@ from conftest import TINY, Place, table
 from trainer.checkpoint import steps_in
 
 DEADLINE_S = 60
+# Seconds of training, so that a busy machine finds the time to stop it on the way.
+LONG = {**TINY, "epochs": 200}
+# `make resume-test` asks for more.
+KILLS = int(os.environ.get("TRAINSPOT_KILLS", "1"))
 
 
 def make(root, params):
@@ -39,12 +44,18 @@ def wait_for_step(process, out, step, checkpoints=None):
 
 
 def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(trained, tmp_path):
-    made = make(tmp_path, TINY)
-    total = training(trained.inputs / "train")["steps"]
-    # Random, but of a third each, so that they are reached in order; printed when it fails.
-    draws = [random.randrange(total * k // 4, total * (k + 1) // 4) for k in range(3)]
+    undisturbed = tmp_path / "undisturbed"
+    code, errors = make(tmp_path / "whole", LONG).call("train", undisturbed)
+    assert code == 0, errors
+    made = make(tmp_path, LONG)
+    whole = training(undisturbed)
+    total = whole["steps"]
+    ways = ["TERM", *["KILL"] * KILLS, "TERM"]
+    # Random, but of a part each, so that they are reached in order; printed when it fails.
+    n = len(ways) + 1
+    draws = [random.randrange(total * k // n, total * (k + 1) // n) for k in range(len(ways))]
     history, last_of_attempt = [], 0
-    for number, (how, step) in enumerate(zip(("TERM", "KILL", "TERM"), draws, strict=True)):
+    for number, (how, step) in enumerate(zip(ways, draws, strict=True)):
         out = tmp_path / f"out-{number}"
         process = made.start("train", out)
         if how == "TERM":
@@ -67,15 +78,12 @@ def test_stops_and_kills_end_in_the_state_of_the_undisturbed_run(trained, tmp_pa
     code, errors = made.run("train", tmp_path / "out")
 
     assert code == 0, errors
-    resumed, whole = training(tmp_path / "out"), training(trained.inputs / "train")
+    resumed = training(tmp_path / "out")
     assert resumed["resumed_from"] == history[-1], draws
     assert resumed["digest"] == whole["digest"], draws
     assert resumed["steps"] == whole["steps"] == total
     assert whole["resumed_from"] is None
-    curves = [
-        json.loads((p / "curve.json").read_text())
-        for p in (tmp_path / "out", trained.inputs / "train")
-    ]
+    curves = [json.loads((p / "curve.json").read_text()) for p in (tmp_path / "out", undisturbed)]
     assert curves[0]["points"] == curves[1]["points"]
     assert curves[0]["resumed_from"] == history
     first = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[0])

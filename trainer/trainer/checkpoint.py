@@ -21,7 +21,7 @@ from trainer.atomic import now_rfc3339, sha256_of
 from trainer.failure import ConfigurationError
 
 INDEX = "index.json"
-SCHEMA = 1
+SCHEMA = 2  # 2: with the history of validations and the learning rate
 # Small parts cost one request each; a part is closed once it is this large.
 PART_BYTES = 64 * 1024 * 1024
 KEPT = 2

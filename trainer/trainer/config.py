@@ -114,6 +114,9 @@ class TrainConfig:
     dropout: float = 0.2
     negatives: int = 256
     full_softmax_up_to: int = 20_000
+    patience: int = 0  # epochs without a better validation before the fit ends; 0: no validation
+    shard_events: int = 16_777_216  # the data is cut by users so that a shard has about as many
+    resident_mib: int = 2048  # of device memory for data; where shards need more, they stream
     checkpoint_every_s: float | None = None  # None: from the measured stall, see `interval.py`
     expected_reclaim_s: float = 10_800.0
     chunk_s: float = 0.25  # aimed-at length of one compiled chunk of steps; at most 2
@@ -129,7 +132,8 @@ class TrainConfig:
             )
         for name in ("epochs", "dim", "layers", "heads", "max_len", "batch_size", "negatives"):
             at_least(name, getattr(self, name), 1)
-        for name in ("refit_epochs", "seed", "full_softmax_up_to"):
+        at_least("shard_events", self.shard_events, 1)
+        for name in ("refit_epochs", "seed", "full_softmax_up_to", "patience", "resident_mib"):
             at_least(name, getattr(self, name), 0)
         for name in ("learning_rate", "expected_reclaim_s", "stall_after_s"):
             positive(name, getattr(self, name))
@@ -154,6 +158,7 @@ class TrainConfig:
             "expected_reclaim_s",
             "chunk_s",
             "stall_after_s",
+            "resident_mib",
             "repeats",
             "raise_at_step",
         ):

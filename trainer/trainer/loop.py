@@ -1,13 +1,12 @@
-"""The training loop: whole stretches of steps in one compiled program.
+"""The training loop: legs of steps over parts of the data, run on the device in stretches.
 
 Between two calls of `advance` the run's whole state is on the device and can be copied out.
-The loop's bound is an argument of the program, so a stretch of any length runs the same
-machine code and the result does not depend on where stretches begin and end: that is what makes
-a resumed run equal to an undisturbed one. Nothing here touches files, signals or clocks.
+Nothing here touches files, signals or clocks.
 """
 
 import bisect
 import hashlib
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,62 +15,63 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from trainer import batches, network, order
+from trainer import batches, network, plan, shards
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions
+from trainer.steps import MOST_STEPS, At, run_steps
+from trainer.validation import Validation
 
-MOST_STEPS = 512  # of one stretch: the length of the buffer for its losses
-WARM_UP_SHARE = 0.05
 # Level 1 compiles a quarter faster than the default and its code is as fast here: the time goes
 # into matrix products, which are library code.
 CPU_COMPILER = {"xla_backend_optimization_level": 1}
-LAST_SHARE = 0.1  # of the learning rate at the end of the first phase
+EVALUATED, BEST = "evaluated/", "best/"
+LOSSES, VALIDATED = "history/loss", "history/validation"
 
 
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Warm-up, then a cosine down to a tenth; a refit goes on at a third."""
+@dataclass(frozen=True)
+class Judged:
+    """What the first leg is validated on: the events of `fit` from a moment on."""
 
-    def __init__(self, rate: float, fit_steps: int) -> None:
-        super().__init__()
-        self.rate, self.fit_steps = rate, fit_steps
-
-    def __call__(self, step: jax.Array) -> jax.Array:
-        step = jnp.asarray(step, jnp.float32)
-        warm = jnp.minimum(1.0, (step + 1) / max(1.0, WARM_UP_SHARE * self.fit_steps))
-        through = jnp.clip(step / self.fit_steps, 0.0, 1.0)
-        falling = LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + jnp.cos(jnp.pi * through))
-        return self.rate * jnp.where(step < self.fit_steps, warm * falling, 1 / 3)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"rate": self.rate, "fit_steps": self.fit_steps}
+    fit: Interactions
+    from_ms: int
 
 
 class TrainingLoop:
-    """A model, its optimizer and its data; `step` counts over all phases."""
+    """A model, its optimizer and its data; `step` counts over all legs."""
 
-    def __init__(self, config: TrainConfig, parts: list[tuple[Interactions, int]]) -> None:
-        """`parts` are (events, epochs): first what is fitted on, then what is refitted on."""
+    def __init__(
+        self,
+        config: TrainConfig,
+        parts: list[tuple[Interactions, int]],
+        judged: Judged | None = None,
+    ) -> None:
+        """`parts` are (events, epochs): first what is fitted on, then what is refitted on. With
+        `judged`, the first part lacks what is judged by, and the second is all that may be
+        fitted on before the split."""
         self.config = config
         length = network.window_length(config)
-        cut = [len(batches.windows(events, length).end) for events, _ in parts]
-        room = (max(events.n_events for events, _ in parts), max(max(cut), 1))
-        self.phases, self.bounds, step, epoch = [], [], 0, 0
-        self.epoch_firsts: list[int] = []
-        for events, epochs in parts:
-            data = batches.phase(events, length, config.batch_size, step, epoch, room)
-            self.phases.append(data)
-            steps_per_epoch = int(data.steps_per_epoch)
-            self.epoch_firsts += [step + i * steps_per_epoch for i in range(epochs)]
-            step += steps_per_epoch * epochs
-            epoch += epochs
-            self.bounds.append(step)
-        self.total, self.step = step, 0
-        self.losses = np.zeros(self.total, np.float32)
+        self.lengths = self.window_lengths([events for events, _ in parts], length)
+        n_shards = shards.n_shards(max(events.n_events for events, _ in parts), config.shard_events)
+        self.parts = [shards.part(events, n_shards, self.lengths) for events, _ in parts]
+        self.frequencies = [batches.frequencies(events) for events, _ in parts]
+        resident_bytes = config.resident_mib * 2**20
+        self.shelf = shards.Shelf(self.parts, shards.room_of(self.parts), resident_bytes)
+        self.epochs = [epochs for _, epochs in parts]
+        self.per_epoch = [
+            max(1, sum(map(sum, one.batches(config.batch_size)))) for one in self.parts
+        ]
+        self.judged_by = judged
+        self.validated: list[float] = []
+        self.sums = np.zeros((0, 2))
+        self.best: list[jax.Array] | None = None
         self.evaluated: list[np.ndarray] | None = None
+        self.step = 0
+        self.losses = np.zeros(self.total, np.float32)
+        self.epoch_runs: tuple[tuple[int, int], plan.Epoch] | None = None
 
         keras.utils.set_random_seed(config.seed)
         self.model = network.build(config, parts[0][0].n_users, parts[0][0].n_items)
-        self.optimizer = keras.optimizers.Adam(Schedule(config.learning_rate, self.bounds[0]))
+        self.optimizer = keras.optimizers.Adam(config.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
         self.state = (
             [jnp.asarray(value) for value in network.first_weights(self.model, config.seed)],
@@ -86,38 +86,157 @@ class TrainingLoop:
             [f"optimizer/{i:03d}/{v.name}" for i, v in enumerate(self.optimizer.variables)],
         )
         self.names = names
-        self.program = jax.jit(
-            partial(run_steps, self.model, self.optimizer, config), donate_argnums=0
+        self.programs = [
+            jax.jit(partial(run_steps, self.model, self.optimizer, config, one), donate_argnums=0)
+            for one in self.lengths
+        ]
+        self.validation = (
+            Validation(config, self.model, judged.fit, judged.from_ms) if judged else None
         )
+
+    def window_lengths(self, parts: list[Interactions], length: int) -> tuple[int, ...]:
+        """The lengths of the buckets, by the windows of all parts."""
+        if not network.takes_any_length(self.config):
+            return (length,)
+        sizes = [batches.windows(events, length).sizes(length) for events in parts]
+        return batches.bucket_lengths(np.concatenate(sizes), length, self.config.batch_size)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the first leg is validated."""
+        return self.judged_by is not None
+
+    @property
+    def legs(self) -> list[plan.Leg]:
+        """The legs, as far as the validations so far decide them."""
+        stopped = (
+            plan.stopped_after(self.validated, self.epochs[0], self.config.patience)
+            if self.judged
+            else None
+        )
+        return plan.legs(list(zip(self.per_epoch, self.epochs, strict=True)), stopped)
+
+    @property
+    def total(self) -> int:
+        """How many steps there are; it falls when the first leg ends early."""
+        return self.legs[-1].last_step
+
+    @property
+    def bounds(self) -> list[int]:
+        """The step after each leg."""
+        return [leg.last_step for leg in self.legs]
+
+    @property
+    def epoch_firsts(self) -> list[int]:
+        """The first step of each epoch."""
+        return plan.epoch_firsts(self.legs)
 
     def epoch_of(self, step: int) -> int:
         """The epoch in which `step` lies, from 0."""
         return bisect.bisect_right(self.epoch_firsts, step) - 1
 
-    def phase_at(self, step: int) -> int:
-        """The phase in which `step` lies."""
-        return next(i for i, bound in enumerate(self.bounds) if step < bound)
+    def leg_at(self, step: int) -> plan.Leg:
+        """The leg in which `step` lies."""
+        return next(leg for leg in self.legs if step < leg.last_step)
+
+    @property
+    def validation_due(self) -> bool:
+        """Whether an epoch of the first leg is done and not yet judged."""
+        if not self.judged or self.step == 0:
+            return False
+        epochs, rest = divmod(self.step, self.per_epoch[0])
+        return rest == 0 and epochs == len(self.validated) + 1 and self.step <= self.bounds[0]
 
     def compile(self) -> None:
-        """Makes the program without running a step."""
+        """Makes the programs without running a step."""
         options = CPU_COMPILER if jax.default_backend() == "cpu" else {}
-        self.program = self.program.lower(
-            self.state, self.phases[0], jnp.int32(0), jnp.int32(0)
-        ).compile(compiler_options=options)
+        leg = self.leg_at(self.step)
+        resident = self.shelf.take((leg.part, 0), None)
+        nothing = At(*(jnp.int32(0) for _ in At._fields))
+        self.programs = [
+            program.lower(
+                self.state, resident.data, bucket, self.frequencies[leg.part], nothing
+            ).compile(compiler_options=options)
+            for program, bucket in zip(self.programs, resident.buckets, strict=True)
+        ]
+        if self.validation is not None:
+            self.validation.compile(*self.state[:2])
+
+    def runs_of(self, leg: plan.Leg, epoch: int) -> plan.Epoch:
+        """The runs of an epoch; the last one asked for is kept."""
+        if self.epoch_runs is None or self.epoch_runs[0] != (leg.part, epoch):
+            counted = self.parts[leg.part].batches(self.config.batch_size)
+            found = plan.Epoch(plan.runs(counted, self.config.seed, epoch))
+            self.epoch_runs = ((leg.part, epoch), found)
+        return self.epoch_runs[1]
 
     def advance(self, limit: int) -> np.ndarray:
-        """Runs up to `limit` steps, never across the end of a phase; returns their losses."""
-        number = self.phase_at(self.step)
-        stop = min(self.step + min(limit, MOST_STEPS), self.bounds[number])
-        self.state, losses = self.program(
-            self.state, self.phases[number], jnp.int32(self.step), jnp.int32(stop)
-        )
-        done = np.array(losses[: stop - self.step])
-        self.losses[self.step : stop] = done
-        self.step = stop
-        if stop == self.bounds[0] and len(self.bounds) > 1:
-            self.evaluated = [np.array(value) for value in self.state[0]]
+        """Runs up to `limit` steps, never across the end of a leg or of an epoch that is to be
+        judged; returns their losses. The device is waited for once, at the end."""
+        leg = self.leg_at(self.step)
+        end = leg.last_step
+        if self.judged and leg.part == 0:
+            end = leg.first_step + leg.steps_per_epoch * (len(self.validated) + 1)
+        first, stop = self.step, min(self.step + min(limit, MOST_STEPS), end)
+        waiting = []
+        while self.step < stop:
+            losses, count = self.run(leg, stop - self.step)
+            waiting.append((losses, count))
+            self.step += count
+        done = np.concatenate([np.asarray(losses)[:count] for losses, count in waiting])
+        self.losses[first:stop] = done
+        self.reach_boundary()
         return done
+
+    def run(self, leg: plan.Leg, limit: int) -> tuple[jax.Array, int]:
+        """Sends up to `limit` steps of one run to the device: their losses, and how many."""
+        in_leg = self.step - leg.first_step
+        epoch = leg.first_epoch + in_leg // leg.steps_per_epoch
+        of_epoch = self.runs_of(leg, epoch)
+        number, past = of_epoch.at(in_leg % leg.steps_per_epoch)
+        run = of_epoch.runs[number]
+        count = min(run.count - past, limit)
+        following = next((r.shard for r in of_epoch.runs[number:] if r.shard != run.shard), None)
+        resident = self.shelf.take(
+            (leg.part, run.shard), None if following is None else (leg.part, following)
+        )
+        numbers = (
+            self.step,
+            count,
+            epoch,
+            run.first + past,
+            self.epochs[0] * self.per_epoch[0] if leg.part == 0 else 0,
+        )
+        self.state, losses = self.programs[run.bucket](
+            self.state,
+            resident.data,
+            resident.buckets[run.bucket],
+            self.frequencies[leg.part],
+            At(*(np.int32(number) for number in numbers)),
+        )
+        return losses, count
+
+    def validate(self) -> float | None:
+        """Judges a bit more of the epoch that is done; the whole of it, when it is judged."""
+        assert self.validation is not None
+        part = self.validation.batch(*self.state[:2], len(self.sums))
+        self.sums = np.vstack([self.sums, part])
+        if len(self.sums) < self.validation.batches:
+            return None
+        gain, weight = self.sums.sum(axis=0)
+        self.sums = np.zeros((0, 2))
+        self.validated.append(float(gain / max(weight, 1e-9)))
+        if plan.best_of(self.validated) == len(self.validated) - 1:
+            self.best = [jnp.copy(value) for value in self.state[0]]
+        if self.step == self.bounds[0]:
+            self.state = ([jnp.copy(value) for value in self.best], *self.state[1:])
+        return self.validated[-1]
+
+    def reach_boundary(self) -> None:
+        """Keeps the weights that are evaluated when their leg is done."""
+        last = 1 if self.judged else 0
+        if last + 1 < len(self.epochs) and self.step == self.bounds[last]:
+            self.evaluated = [np.array(value) for value in self.state[0]]
 
     def tensors(self) -> dict[str, np.ndarray]:
         """A copy of the whole state in host memory, the losses so far included.
@@ -129,18 +248,28 @@ class TrainingLoop:
             for names, values in zip(self.names, self.state, strict=True)
             for name, value in zip(names, values, strict=True)
         }
-        if self.evaluated is not None:
-            for name, value in zip(self.names[0], self.evaluated, strict=True):
-                copied[f"evaluated/{name}"] = value
-        copied["history/loss"] = self.losses[: self.step].copy()
+        for kind, values in ((EVALUATED, self.evaluated), (BEST, self.best)):
+            if values is not None:
+                for name, value in zip(self.names[0], values, strict=True):
+                    copied[f"{kind}{name}"] = np.array(value)
+        copied[LOSSES] = self.losses[: self.step].copy()
+        copied[VALIDATED] = np.asarray(self.validated, np.float64)
         return copied
 
     def restore(self, tensors: dict[str, np.ndarray], step: int) -> None:
         """Puts a copied state back."""
         self.state = tuple([jnp.asarray(tensors[name]) for name in names] for names in self.names)
-        if len(self.bounds) > 1 and step >= self.bounds[0]:
-            self.evaluated = [tensors[f"evaluated/{name}"] for name in self.names[0]]
-        self.losses[:step] = tensors["history/loss"]
+        self.evaluated, self.best = (
+            [tensors[f"{kind}{name}"] for name in self.names[0]]
+            if f"{kind}{self.names[0][0]}" in tensors
+            else None
+            for kind in (EVALUATED, BEST)
+        )
+        if self.best is not None:
+            self.best = [jnp.asarray(value) for value in self.best]
+        self.validated = [float(value) for value in tensors[VALIDATED]]
+        self.sums = np.zeros((0, 2))
+        self.losses[:step] = tensors[LOSSES]
         self.step = step
 
     def weights(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -152,9 +281,9 @@ class TrainingLoop:
 
     def digest(self) -> str:
         """Over all variables, the optimizer, the generator states and the step."""
-        digest = hashlib.sha256(f"state 1 {self.step}\n".encode())
+        digest = hashlib.sha256(f"state 2 {self.step}\n".encode())
         for name, value in sorted(self.tensors().items()):
-            if name != "history/loss":
+            if name != LOSSES:
                 digest.update(f"{name} {value.dtype} {value.shape}\n".encode())
                 digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
@@ -163,90 +292,10 @@ class TrainingLoop:
         """Whether the last step's loss is a number."""
         return self.step == 0 or bool(np.isfinite(self.losses[self.step - 1]))
 
-
-def run_steps(
-    model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    config: TrainConfig,
-    state: tuple,
-    data: batches.Phase,
-    start: jax.Array,
-    stop: jax.Array,
-) -> tuple[tuple, jax.Array]:
-    """Steps `start..stop` as one loop on the device.
-
-    A `fori_loop` and not a `scan`, which is the same loop with its length fixed at compile
-    time: a scan would need a second program for the last stretch.
-    """
-    length = network.window_length(config)
-    differentiate = jax.value_and_grad(partial(loss, model, config), has_aux=True)
-
-    def one(step: jax.Array, carry: tuple) -> tuple:
-        (trainable, other, slots), losses = carry
-        batch = batches.batch_at(data, step, config.seed, config.batch_size, length)
-        (value, other), gradients = differentiate(trainable, other, data, batch, step)
-        trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
-        return (trainable, other, slots), losses.at[step - start].set(value)
-
-    return jax.lax.fori_loop(start, stop, one, (state, jnp.zeros(MOST_STEPS)))
-
-
-def loss(
-    model: keras.Model,
-    config: TrainConfig,
-    trainable: list,
-    other: list,
-    data: batches.Phase,
-    batch: batches.Batch,
-    step: jax.Array,
-) -> tuple[jax.Array, list]:
-    """Cross-entropy of each target among all items, or among sampled ones for large catalogues."""
-    pairs = [
-        *zip(model.trainable_variables, trainable, strict=True),
-        *zip(model.non_trainable_variables, other, strict=True),
-    ]
-    with keras.StatelessScope(state_mapping=pairs) as scope:
-        vectors = model(batch.history, batch.user, noise=order.key(config.seed, step))
-        table = model.items.embeddings.value
-        bias = jnp.broadcast_to(model.item_bias(), table.shape[:1])
-        if table.shape[0] - 1 <= config.full_softmax_up_to:
-            each = full_softmax(vectors, table, bias, batch.target)
-        else:
-            each = sampled_softmax(config, vectors, table, bias, batch.target, data, step)
-    updated = [scope.get_current_value(variable) for variable in model.non_trainable_variables]
-    other = [old if new is None else new for old, new in zip(other, updated, strict=True)]
-    total = jnp.maximum(batch.weight.sum(), 1e-6)
-    return (each * batch.weight).sum() / total, other
-
-
-def full_softmax(
-    vectors: jax.Array, table: jax.Array, bias: jax.Array, target: jax.Array
-) -> jax.Array:
-    """Against every item; row 0 is padding and takes no part."""
-    logits = vectors @ table[1:].T + bias[1:]
-    own = (vectors * table[target]).sum(-1) + bias[target]
-    return jax.nn.logsumexp(logits, axis=-1) - own
-
-
-def sampled_softmax(
-    config: TrainConfig,
-    vectors: jax.Array,
-    table: jax.Array,
-    bias: jax.Array,
-    target: jax.Array,
-    data: batches.Phase,
-    step: jax.Array,
-) -> jax.Array:
-    """Against items drawn by how often they are targets, shared by the batch, with the logQ
-    correction that takes the draw's own bias out again."""
-    drawn = jax.random.uniform(
-        jax.random.fold_in(jax.random.key(config.seed), step), (config.negatives,)
-    )
-    last = table.shape[0] - 1
-    negative = jnp.clip(jnp.searchsorted(data.cumulative, drawn, side="right"), 1, last)
-    expected = data.log_frequency[negative] + jnp.log(float(config.negatives))
-    logits = vectors @ table[negative].T + bias[negative] - expected
-    logits = jnp.where(negative[None, None, :] == target[..., None], network.MASKED, logits)
-    own = (vectors * table[target]).sum(-1) + bias[target]
-    # The target is there for sure, so its own expected count is 1 and its correction 0.
-    return jnp.logaddexp(jax.nn.logsumexp(logits, axis=-1), own) - own
+    def about(self) -> dict[str, Any]:
+        """What the loop chose by itself."""
+        return {
+            "window_lengths": list(self.lengths),
+            "shards": self.parts[0].n_shards,
+            "streams": self.shelf.streams,
+        }

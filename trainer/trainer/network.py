@@ -75,6 +75,7 @@ class SequentialTwoTower(keras.Model):
     """User tower: a causal transformer over the history. Item tower: the embedding table."""
 
     reads_history = True
+    any_length = True  # a shorter history is read as the newest places of a whole one
 
     def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
         super().__init__(name="sequential_two_tower")
@@ -100,7 +101,8 @@ class SequentialTwoTower(keras.Model):
         self, history: jax.Array, user: jax.Array, noise: jax.Array | None = None
     ) -> jax.Array:
         """A vector for each place of each history: the user just after that event."""
-        places = ops.arange(self.length)
+        length = history.shape[1]
+        places = ops.arange(self.length - length, self.length)
         # A padded place sees itself, so that a row never softmaxes over nothing: the last of
         # them is where an empty history ends, and learns what people start with.
         visible = (places[None, :] <= places[:, None])[None] & (
@@ -126,6 +128,7 @@ class TwoTowerId(keras.Model):
     """
 
     reads_history = False
+    any_length = False
 
     def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
         super().__init__(name="two_tower_id")
@@ -155,6 +158,11 @@ MODELS = {"sequential-two-tower": SequentialTwoTower, "two-tower-id": TwoTowerId
 def window_length(config: TrainConfig) -> int:
     """How many places a training sample has: the id model looks at one event at a time."""
     return config.max_len if MODELS[config.model].reads_history else 1
+
+
+def takes_any_length(config: TrainConfig) -> bool:
+    """Whether the model may be given windows that are shorter than `window_length`."""
+    return MODELS[config.model].any_length
 
 
 def build(config: TrainConfig, n_users: int, n_items: int) -> keras.Model:

@@ -8,6 +8,7 @@ inside the range.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 ROUNDS = 4
 
@@ -46,3 +47,19 @@ def shuffled(position: jax.Array, n: jax.Array, half: jax.Array, of: jax.Array) 
         lambda x: jnp.where(x >= outside, once(x), x),
         once(position.astype(jnp.uint32)),
     ).astype(jnp.int32)
+
+
+def host_mix(x: np.ndarray) -> np.ndarray:
+    """`mix` for NumPy: the same bits."""
+    x = np.asarray(x, np.uint32)
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+def host_shuffled(n: int, *of: int) -> np.ndarray:
+    """0..n in an order that follows from the numbers `of`; for few things, on the host."""
+    word = np.zeros(1, np.uint32)
+    for number in of:
+        word = host_mix(word * np.uint32(0x9E3779B9) + host_mix(np.array([number], np.uint32)))
+    return np.argsort(host_mix(np.arange(n, dtype=np.uint32) ^ word), kind="stable")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer import checkpoint, model_files, rule
+from trainer import checkpoint, model_files, plan, rule
 from trainer.atomic import write_bytes, write_json
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions, read_interactions
@@ -50,7 +50,8 @@ def train(
     progress = Progress(folders.out, "train")
     progress.say("starting")
     # Imported here and not above: the import takes seconds, and belongs to the measured start.
-    from trainer.loop import TrainingLoop
+    from trainer import validation
+    from trainer.loop import Judged, TrainingLoop
 
     clock.lap("import_s")
     progress.say("reading data")
@@ -58,7 +59,9 @@ def train(
     decided = rule.decide(events, config.repeats, run_id)
     split = p2_rolling(events, decided.repeats)
     refuse_what_cannot_be_learnt(split)
-    loop = TrainingLoop(config, parts(config, events, split.fit))
+    from_ms = validation.slice_from(split.fit) if config.patience else None
+    judged = None if from_ms is None else Judged(split.fit, from_ms)
+    loop = TrainingLoop(config, parts(config, events, split.fit, from_ms), judged)
     origin = checkpoint.Origin(config.model, events.fingerprint, config.digest(), config.seed)
     resumed_from, reached = resume(loop, folders.checkpoints, origin, ignore_checkpoint)
     reached = max(reached, progress.start_metrics(loop.step))
@@ -80,9 +83,9 @@ def train(
     model_dir = folders.out / "model"
     weights = {model_files.SERVED: served, model_files.EVALUATED: evaluated}
     about = model_files.save(model_dir, config, events, split, decided, weights)
-    last_loss = float(loop.losses[-1])
+    last_loss = float(loop.losses[loop.step - 1])
     write_bytes(folders.out / "model-card.md", model_card(about, events, last_loss).encode())
-    write_json(folders.out / "curve.json", curve(loop.losses, history))
+    write_json(folders.out / "curve.json", curve(loop.losses[: loop.step], history))
     samples = (loop.step - start_step) * config.batch_size
     training = {
         "resumed_from": start_step or None,
@@ -93,7 +96,9 @@ def train(
         "seconds": round(clock.total(), 3),
         "samples_per_s": round(samples / train_s, 3) if samples else 0.0,
         "stages": clock.laps,
-        "best": best_epoch(loop.losses, loop.epoch_firsts),
+        "best": best_epoch(loop.losses[: loop.step], loop.epoch_firsts),
+        "validation": validated(loop),
+        "chosen": loop.about(),
         "parameters": about["parameters"],
         "dataset_fingerprint": events.fingerprint,
     }
@@ -103,11 +108,30 @@ def train(
 
 
 def parts(
-    config: TrainConfig, events: Interactions, fit: Interactions
+    config: TrainConfig, events: Interactions, fit: Interactions, from_ms: int | None
 ) -> list[tuple[Interactions, int]]:
-    """What the loop goes through, and how often."""
-    fitting = [(fit, config.epochs)]
-    return [*fitting, (events, config.refit_epochs)] if config.refit_epochs else fitting
+    """What the loop goes through, and how often. What is validated on from `from_ms` is left out
+    at first; then the best weights go on over all of `fit`, as they later do over all events."""
+    made = [(fit, config.epochs)]
+    if from_ms is not None:
+        early = fit.only(fit.time_ms < from_ms)
+        made = [(early, config.epochs), (fit, max(1, config.refit_epochs))]
+    return [*made, (events, config.refit_epochs)] if config.refit_epochs else made
+
+
+def validated(loop: Any) -> dict[str, Any] | None:
+    """How the first leg was judged, and which of its epochs was the best."""
+    if not loop.validated:
+        return None
+    best = plan.best_of(loop.validated)
+    return {
+        "metric": "ndcg_at_10",
+        "values": [round(value, 6) for value in loop.validated],
+        "best_epoch": best,
+        "best_step": (best + 1) * loop.per_epoch[0],
+        "best": loop.validated[best],
+        "stopped_after": len(loop.validated),
+    }
 
 
 def refuse_what_cannot_be_learnt(split: Split) -> None:
@@ -165,7 +189,7 @@ def run(
             if config.checkpoint_every_s is None:
                 every_s = checkpoint_interval_s(saved_at - began, config.expected_reclaim_s)
             best = best_epoch(loop.losses[: loop.step], loop.epoch_firsts)
-            writer.start(loop.step, tensors, {"best": best})
+            writer.start(loop.step, tensors, {"best": best, "validation": validated(loop)})
         requests.checkpoint.clear()
         if loop.step >= loop.total:
             break
@@ -175,9 +199,20 @@ def run(
             raise Preempted(f"stopped at step {loop.step}")
         if loop.step == config.raise_at_step:
             raise RuntimeError(f"`raise_at_step` is {loop.step}: failing as asked")
+        if loop.validation_due:
+            validate(loop, progress)
+            watchdog.alive()
+            continue
         stretch = advance(config, loop, stretch, progress)
         watchdog.alive()
     writer.finish()
+
+
+def validate(loop: Any, progress: Progress) -> None:
+    """Judges a bit more of the epoch that is done; short, so that a signal is soon seen."""
+    value = loop.validate()
+    if value is not None:
+        progress.metric(step=loop.step, epoch=loop.epoch_of(loop.step - 1), ndcg_at_10=value)
 
 
 def advance(config: TrainConfig, loop: Any, stretch: int, progress: Progress) -> int:

@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -101,7 +101,8 @@ def read_params(path: str) -> dict[str, Any]:
 class TrainConfig:
     """Everything that `train` may be told. Echoed next to the model."""
 
-    model: str = "sequential-two-tower"
+    model: str = "sequential-two-tower"  # or a factory of your own, see `factory.py`
+    model_params: dict[str, Any] = field(default_factory=dict)  # for that factory alone
     epochs: int = 20  # over the events before the split: the model that is evaluated
     refit_epochs: int = 2  # then over all events: the model that serves; 0 serves the evaluated one
     seed: int = 7
@@ -126,9 +127,16 @@ class TrainConfig:
     raise_at_step: int | None = None  # test only: fail with a bug at this step
 
     def __post_init__(self) -> None:
-        if self.model not in NETWORK_MODELS:
+        own = ":" in self.model
+        if self.model not in NETWORK_MODELS and not own:
             raise ConfigurationError(
-                f"`model` must be one of {', '.join(NETWORK_MODELS)}, received: {self.model}"
+                f"`model` must be one of {', '.join(NETWORK_MODELS)}, received: {self.model}",
+                "or module:factory, a Keras model of your own: see `trainer/factory.py`",
+            )
+        if self.model_params and not own:
+            raise ConfigurationError(
+                f"`model_params` are for a module:factory, received with `model` {self.model}: "
+                f"{', '.join(sorted(self.model_params))}"
             )
         for name in ("epochs", "dim", "layers", "heads", "max_len", "batch_size", "negatives"):
             at_least(name, getattr(self, name), 1)
@@ -163,6 +171,8 @@ class TrainConfig:
             "raise_at_step",
         ):
             del kept[name]
+        if not kept["model_params"]:
+            del kept["model_params"]  # as before there were any
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
@@ -262,6 +272,9 @@ def of_kind(name: str, value: Any, kind: str, default: Any) -> Any:
             return value
     elif isinstance(value, bool):
         pass
+    elif kind.startswith("dict"):
+        if isinstance(value, dict):
+            return value
     elif "float" in kind and isinstance(value, int | float):
         return float(value)
     elif "int" in kind and isinstance(value, int | float) and float(value).is_integer():

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from trainer import order
+from trainer import factory, order
 from trainer.config import TrainConfig
 
 MASKED = -1e9
@@ -76,6 +76,7 @@ class SequentialTwoTower(keras.Model):
 
     reads_history = True
     any_length = True  # a shorter history is read as the newest places of a whole one
+    scores_items = False
 
     def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
         super().__init__(name="sequential_two_tower")
@@ -129,6 +130,7 @@ class TwoTowerId(keras.Model):
 
     reads_history = False
     any_length = False
+    scores_items = False
 
     def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
         super().__init__(name="two_tower_id")
@@ -152,21 +154,51 @@ class TwoTowerId(keras.Model):
         return self.bias(ops.arange(self.bias.input_dim))[:, 0]
 
 
+class OwnModel(keras.Model):
+    """A user's model, which gives the scores of all items itself; see `factory.py`."""
+
+    reads_history = True
+    any_length = False
+    scores_items = True  # and has no table of its own that the loop or serving could use
+
+    def __init__(self, inner: keras.Model) -> None:
+        super().__init__(name="own_model")
+        self.inner = inner
+        self.built = True
+
+    def call(
+        self, history: jax.Array, user: jax.Array, noise: jax.Array | None = None
+    ) -> jax.Array:
+        """Scores of all items at each place. Its noise is Keras's own, kept in the state."""
+        return self.inner(history, training=noise is not None)
+
+
 MODELS = {"sequential-two-tower": SequentialTwoTower, "two-tower-id": TwoTowerId}
 
 
 def window_length(config: TrainConfig) -> int:
     """How many places a training sample has: the id model looks at one event at a time."""
-    return config.max_len if MODELS[config.model].reads_history else 1
+    return config.max_len if MODELS.get(config.model, OwnModel).reads_history else 1
 
 
 def takes_any_length(config: TrainConfig) -> bool:
     """Whether the model may be given windows that are shorter than `window_length`."""
-    return MODELS[config.model].any_length
+    return MODELS.get(config.model, OwnModel).any_length
+
+
+def all_scores(model: keras.Model, given: jax.Array) -> jax.Array:
+    """Scores of padding and all items (..., n_items + 1), from what `model` gave; nothing means
+    anything in the column of padding."""
+    if model.scores_items:
+        return jnp.concatenate([jnp.zeros_like(given[..., :1]), given], axis=-1)
+    table = model.items.embeddings.value
+    return given @ table.T + jnp.broadcast_to(model.item_bias(), table.shape[:1])
 
 
 def build(config: TrainConfig, n_users: int, n_items: int) -> keras.Model:
     """The model with its variables made, blank: their values are loaded or `first_weights`."""
+    if factory.is_own(config.model):
+        return OwnModel(factory.build(config, n_items))
     model = MODELS[config.model](config, n_users, n_items)
     model.build((None, window_length(config)))
     return model
@@ -174,11 +206,13 @@ def build(config: TrainConfig, n_users: int, n_items: int) -> keras.Model:
 
 def first_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     """What training starts from, a function of the seed alone: small normal tables, Glorot
-    kernels, and what Keras chose for the rest.
+    kernels, and what Keras chose for the rest and for a model of the user's own.
 
     Drawn by NumPy, since Keras's own initializers are compiled one by one when they first run:
     three seconds of every start, a resumed one too, which throws the values away.
     """
+    if model.scores_items:
+        return [np.asarray(variable.value, np.float32) for variable in model.trainable_variables]
     values = []
     for number, variable in enumerate(model.trainable_variables):
         generator = np.random.Generator(np.random.PCG64([seed, number]))

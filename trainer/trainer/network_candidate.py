@@ -88,7 +88,4 @@ def score(
         *zip(model.non_trainable_variables, other, strict=True),
     ]
     with keras.StatelessScope(state_mapping=pairs):
-        vector = model(history, user)[:, -1]
-        table = model.items.embeddings.value
-        bias = jnp.broadcast_to(model.item_bias(), table.shape[:1])
-    return vector @ table[1:].T + bias[1:]
+        return network.all_scores(model, model(history, user)[:, -1])[..., 1:]

@@ -91,9 +91,12 @@ def loss(
     ]
     with keras.StatelessScope(state_mapping=pairs) as scope:
         vectors = model(batch.history, batch.user, noise=order.key(config.seed, step))
-        table = model.items.embeddings.value
-        bias = jnp.broadcast_to(model.item_bias(), table.shape[:1])
-        if table.shape[0] - 1 <= config.full_softmax_up_to:
+        if not model.scores_items:
+            table = model.items.embeddings.value
+            bias = jnp.broadcast_to(model.item_bias(), table.shape[:1])
+        if model.scores_items:
+            each = cross_entropy(vectors, batch.target)
+        elif table.shape[0] - 1 <= config.full_softmax_up_to:
             each = full_softmax(vectors, table, bias, batch.target)
         else:
             each = sampled_softmax(config, vectors, table, bias, batch.target, frequencies, step)
@@ -101,6 +104,13 @@ def loss(
     other = [old if new is None else new for old, new in zip(other, updated, strict=True)]
     total = jnp.maximum(batch.weight.sum(), 1e-6)
     return (each * batch.weight).sum() / total, other
+
+
+def cross_entropy(scores: jax.Array, target: jax.Array) -> jax.Array:
+    """Of a model that scores all items itself; item 0 is padding and has no column."""
+    scores = scores.astype(jnp.float32)
+    own = jnp.take_along_axis(scores, jnp.maximum(target - 1, 0)[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(scores, axis=-1) - own
 
 
 def full_softmax(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer import checkpoint, model_files, plan, rule
+from trainer import checkpoint, factory, model_files, plan, rule
 from trainer.atomic import write_bytes, write_json
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions, read_interactions
@@ -62,7 +62,8 @@ def train(
     from_ms = validation.slice_from(split.fit) if config.patience else None
     judged = None if from_ms is None else Judged(split.fit, from_ms)
     loop = TrainingLoop(config, parts(config, events, split.fit, from_ms), judged)
-    origin = checkpoint.Origin(config.model, events.fingerprint, config.digest(), config.seed)
+    model = factory.identity(config.model)
+    origin = checkpoint.Origin(model, events.fingerprint, config.digest(), config.seed)
     resumed_from, reached = resume(loop, folders.checkpoints, origin, ignore_checkpoint)
     reached = max(reached, progress.start_metrics(loop.step))
     clock.lap("data_s")

@@ -85,17 +85,14 @@ def judge(
         *zip(model.non_trainable_variables, other, strict=True),
     ]
     with keras.StatelessScope(state_mapping=pairs):
-        vectors = model(batch.history, batch.user)
-        table = model.items.embeddings.value
-        bias = jnp.broadcast_to(model.item_bias(), table.shape[:1])
-    scores = vectors @ table.T + bias
+        scores = network.all_scores(model, model(batch.history, batch.user))
     own = jnp.take_along_axis(scores, batch.target[..., None], axis=-1)
     # Row 0 is padding, and what the window shows up to a place is no rival there.
     rival = jnp.ones(scores.shape, bool).at[..., 0].set(False)
     shown = batch.history[:, None, :] * jnp.tril(jnp.ones((length, length), jnp.int32))[None]
     at = (jnp.arange(rows)[:, None, None], jnp.arange(length)[None, :, None], shown)
     rival = rival.at[at].set(False)
-    rival = rival & (jnp.arange(table.shape[0]) != batch.target[..., None])
+    rival = rival & (jnp.arange(scores.shape[-1]) != batch.target[..., None])
     rank = 1 + (rival & (scores > own)).sum(-1) + 0.5 * (rival & (scores == own)).sum(-1)
     gain = jnp.where(rank <= LIST_LENGTH, 1 / jnp.log2(rank + 1.0), 0.0)
     return jnp.stack([(gain * batch.weight).sum(), batch.weight.sum()])

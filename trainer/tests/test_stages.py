@@ -85,9 +85,11 @@ def test_metrics_have_the_agreed_shape(evaluated):
         "gate_protocol",
         "best",
         "rule",
+        "left_out",
         "protocols",
         "champion",
     }
+    assert evaluated["left_out"] == {}
     assert (evaluated["schema"], evaluated["gate_protocol"]) == (1, "p2_rolling")
     assert evaluated["champion"] is None
     assert set(evaluated["protocols"]) == {"p2_rolling", "p1"}

@@ -1,4 +1,4 @@
-"""The candidates that need no network: two popularities, sequential rules and item-kNN.
+"""The candidates that need no network: two popularities, sequential rules, item-kNN, EASE, iALS.
 
 They are fitted from scratch in seconds wherever they are needed, so they have no saved state
 that could go stale. Every candidate here and elsewhere has `scores(item, start, end, user)`.
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from trainer.alive import Alive, silent
 from trainer.dataset import Interactions
 from trainer.decay import decayed_counts, decayed_weights
-from trainer.neighbours import Neighbours, neighbours
+from trainer.ease import ease
+from trainer.ials import ials
+from trainer.metrics import Candidate
+from trainer.neighbours import neighbours, recent_rows
 
 # Chosen once on the first 80 % of MovieLens-100K and of Online Retail, each split again at its own
 # 80 %; the events that `evaluate` predicts there took no part in the choice.
@@ -48,21 +52,29 @@ class SequentialRules:
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
     ) -> np.ndarray:
         """One row of scores for each history; an empty history gets the prior."""
-        distance = np.arange(1, WINDOW + 1)
-        places = end[:, None] - distance[None, :]
-        known = places >= start[:, None]
-        rows = np.repeat(np.arange(len(start)), known.sum(1))
-        weights = np.broadcast_to(1.0 / distance, known.shape)[known]
-        shape = (len(start), self.shares.shape[0])
-        recent = sparse.csr_matrix((weights, (rows, item[places[known]])), shape=shape)
-        of_prior = np.where(known.any(1), recent @ self.unsure, 1.0)
+        recent = recent_rows(item, start, end, self.shares.shape[0], WINDOW)
+        known = np.diff(recent.indptr) > 0
+        of_prior = np.where(known, recent @ self.unsure, 1.0)
         return ((recent @ self.shares).toarray() + of_prior[:, None] * self.prior).astype(
             np.float32
         )
 
 
-def fit(name: str, events: Interactions) -> Popularity | SequentialRules | Neighbours:
-    """Fits the baseline called `name` on `events`."""
+@dataclass(frozen=True)
+class Silent:
+    """Lists nothing: what a candidate is worth that cannot be fitted."""
+
+    n_items: int
+
+    def scores(
+        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
+    ) -> np.ndarray:
+        """Every item hidden, for each history."""
+        return np.full((len(start), self.n_items), -np.inf, np.float32)
+
+
+def fit(name: str, events: Interactions, alive: Alive = silent) -> Candidate:
+    """Fits the baseline called `name` on `events`. Raises `Unfitting` where it cannot be."""
     if name == "popularity":
         counts = np.bincount(events.item, events.weight, events.n_items)
         return Popularity(counts.astype(np.float32))
@@ -71,7 +83,11 @@ def fit(name: str, events: Interactions) -> Popularity | SequentialRules | Neigh
     if name == "sequential-rules":
         return rules(events)
     if name == "item-knn":
-        return neighbours(events)
+        return neighbours(events, alive)
+    if name == "ease":
+        return ease(events, alive)
+    if name == "ials":
+        return ials(events, alive)
     raise ValueError(f"no baseline is called {name!r}")
 
 

@@ -3,17 +3,30 @@
 from pathlib import Path
 
 from trainer import baselines, model_files
+from trainer.alive import Alive, silent
 from trainer.config import BASELINES
 from trainer.dataset import Interactions
+from trainer.failure import DataError, Unfitting
 from trainer.metrics import Candidate
 
 
 def candidate(
-    name: str, fit: Interactions, events: Interactions, model_dir: Path, weights: str
+    name: str,
+    fit: Interactions,
+    events: Interactions,
+    model_dir: Path,
+    weights: str,
+    alive: Alive = silent,
 ) -> Candidate:
     """A baseline fitted on `fit`, or the network in `model_dir` for the ids of `events`."""
     if name in BASELINES:
-        return baselines.fit(name, fit)
+        try:
+            return baselines.fit(name, fit, alive)
+        except Unfitting as reason:
+            raise DataError(
+                f"candidate {name} must fit this dataset: {reason}",
+                "run evaluate on it: another candidate is chosen there",
+            ) from reason
     return network(model_files.load(model_dir, weights), events)
 
 
@@ -32,7 +45,11 @@ def network(saved: model_files.SavedModel, events: Interactions) -> Candidate:
 
 
 def network_fitted_on(
-    saved: model_files.SavedModel, events: Interactions, fit: Interactions, epochs: int
+    saved: model_files.SavedModel,
+    events: Interactions,
+    fit: Interactions,
+    epochs: int,
+    alive: Alive = silent,
 ) -> Candidate:
     """A network of the same configuration, fitted here and now on `fit`. It is not resumable,
     so it suits small data and few epochs."""
@@ -48,6 +65,7 @@ def network_fitted_on(
     loop.compile()
     while loop.step < loop.total:
         loop.advance(MOST_STEPS)
+        alive("fitting the network for P1")
     return NetworkCandidate(
         config=config,
         weights=list(loop.weights()[1].values()),

@@ -14,7 +14,15 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from trainer.failure import ConfigurationError
 
 NETWORK_MODELS = ("sequential-two-tower", "two-tower-id")
-CANDIDATES = ("network", "popularity", "recency-popularity", "sequential-rules", "item-knn")
+CANDIDATES = (
+    "network",
+    "popularity",
+    "recency-popularity",
+    "sequential-rules",
+    "item-knn",
+    "ease",
+    "ials",
+)
 BASELINES = CANDIDATES[1:]
 AUTO = "auto"
 # Whether items that a user had already count; "auto" lets the data decide, see `rule.py`.

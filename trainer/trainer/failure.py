@@ -44,3 +44,7 @@ class Preempted(Exception):
     """SIGTERM was honoured and the checkpoint is complete: 143, which the agent turns into 75."""
 
     exit_code = 143
+
+
+class Unfitting(Exception):
+    """A candidate cannot be fitted on this dataset; the others can. No refusal: it is reported."""

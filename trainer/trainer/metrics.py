@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from trainer.alive import Alive, silent
 from trainer.split import Cases
 
 METRICS = ("ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20")
@@ -67,8 +68,19 @@ def hide_seen(scores: np.ndarray, item: np.ndarray, start: np.ndarray, end: np.n
     scores[rows, item[np.repeat(start, lengths) + within]] = -np.inf
 
 
+def blocks_of(cases: Cases, n_items: int) -> int:
+    """In how many blocks `run_candidate` ranks, with a sign of life after each."""
+    return -(-len(cases) // max(1, BLOCK_CELLS // n_items))
+
+
 def run_candidate(
-    candidate: Candidate, item: np.ndarray, cases: Cases, n_items: int, hides_seen: bool = True
+    candidate: Candidate,
+    item: np.ndarray,
+    cases: Cases,
+    n_items: int,
+    hides_seen: bool = True,
+    alive: Alive = silent,
+    doing: str = "scoring",
 ) -> Outcome:
     """Ranks every target of every case, among the items that its user did not have yet or all."""
     ranks = np.empty(len(cases.target_row))
@@ -87,6 +99,7 @@ def run_candidate(
         for at in range(low, high, size):
             some = by_row[at : min(at + size, high)]
             ranks[some] = mid_ranks(scores, cases.target_row[some] - first, cases.target_item[some])
+        alive(doing)
     return Outcome(ranks, listed)
 
 

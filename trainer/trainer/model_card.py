@@ -38,8 +38,8 @@ Fingerprint `{about["dataset_fingerprint"]}`.
   to measure with.
 
 Either reads a user's whole history when it recommends (its newest {params["max_len"]} events), so
-it knows what the user did after it was fitted. Popularity, sequential rules and item-kNN, where
-one of them serves, are counted again from all events.
+it knows what the user did after it was fitted. Popularity, sequential rules, item-kNN, EASE and
+iALS, where one of them serves, are fitted again on all events.
 
 ## What it is not
 It knows ids and their order only: no prices, texts, pictures or stock. An item that was not in its
@@ -47,8 +47,9 @@ training data stands below all that were.
 
 {SEEN[rule["repeats"]]} Why: {rule["reason"]}.
 
-The last training loss is {final_loss:.4f}; a loss is no quality: see `metrics.json` of the evaluate
-stage, where the network stands beside plain baselines that may well beat it.
+The last training loss is {final_loss:.4f}; a loss is no quality: see `model-card.md` and
+`metrics.json` of the evaluate stage, where the network stands beside plain baselines that may well
+beat it, with intervals, by segment, and with what the best of them is bad at.
 
 ## Settings
 {settings}

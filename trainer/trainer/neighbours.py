@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from trainer.alive import Alive, silent
 from trainer.dataset import Interactions
 from trainer.decay import decayed_counts, decayed_weights
 
@@ -34,22 +35,33 @@ class Neighbours:
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
     ) -> np.ndarray:
         """One row of scores for each history; an empty history gets the prior."""
-        distance = np.arange(1, WINDOW + 1)
-        places = end[:, None] - distance[None, :]
-        known = places >= start[:, None]
-        rows = np.repeat(np.arange(len(start)), known.sum(1))
-        weights = np.broadcast_to(1.0 / distance, known.shape)[known]
-        shape = (len(start), self.similar.shape[0])
-        recent = sparse.csr_matrix((weights, (rows, item[places[known]])), shape=shape)
+        recent = recent_rows(item, start, end, self.similar.shape[0], WINDOW)
         found = (recent @ self.similar).toarray()
         return (found + PRIOR_WEIGHT * self.prior).astype(np.float32)
 
 
-def neighbours(events: Interactions) -> Neighbours:
+def recent_rows(
+    item: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    n_items: int,
+    window: int,
+    fading: float = 1.0,
+) -> sparse.csr_matrix:
+    """Histories x items: the `window` newest events of each, the d-th newest as 1 / d ** fading."""
+    distance = np.arange(1, window + 1)
+    places = end[:, None] - distance[None, :]
+    known = places >= start[:, None]
+    rows = np.repeat(np.arange(len(start)), known.sum(1))
+    weights = np.broadcast_to(distance**-fading, known.shape)[known]
+    return sparse.csr_matrix((weights, (rows, item[places[known]])), shape=(len(start), n_items))
+
+
+def neighbours(events: Interactions, alive: Alive = silent) -> Neighbours:
     """Cosine of the items' users, shrunk, with the nearest of each item kept."""
-    had, again = had_by(events)
+    had, again = had_by(events, HALF_LIFE)
     squares = np.asarray(had.multiply(had).sum(axis=0)).ravel()
-    came_back = np.asarray(again.multiply(again).sum(axis=0)).ravel()
+    came_back = came_back_shares(had, again)
     scale = sparse.diags(1.0 / np.sqrt(squares + SHRINK))
     of_item = (had @ scale).T.tocsr()
     blocks = []
@@ -57,8 +69,9 @@ def neighbours(events: Interactions) -> Neighbours:
     for first in range(0, events.n_items, size):
         block = (of_item[first : first + size] @ of_item.T).tocoo()
         own = block.row + first == block.col  # there for every item that anybody had
-        block.data[own] = (came_back / (squares + SHRINK))[block.col[own]]
+        block.data[own] = came_back[block.col[own]]
         blocks.append(nearest(block.tocsr()))
+        alive("fitting item-knn")
     popular = decayed_counts(events)
     return Neighbours(
         similar=sparse.vstack(blocks, format="csr"),
@@ -66,13 +79,20 @@ def neighbours(events: Interactions) -> Neighbours:
     )
 
 
-def had_by(events: Interactions) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def came_back_shares(had: sparse.csr_matrix, again: sparse.csr_matrix) -> np.ndarray:
+    """By item: the share of its users that came back to it, shrunk."""
+    squares = np.asarray(had.multiply(had).sum(axis=0)).ravel()
+    came_back = np.asarray(again.multiply(again).sum(axis=0)).ravel()
+    return came_back / (squares + SHRINK)
+
+
+def had_by(events: Interactions, half_life: float) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """By user and item: the square root of the newest event's weight, and the same where it was
     not the user's first, both over the newest events of each user."""
     age = events.offsets[1:][events.user] - np.arange(events.n_events)
     newest = age <= NEWEST
     user, item = events.user[newest], events.item[newest]
-    weight = np.sqrt(decayed_weights(events, HALF_LIFE)[newest])
+    weight = np.sqrt(decayed_weights(events, half_life)[newest])
     pair = user.astype(np.int64) * events.n_items + item
     # Events are in order of time: the last place of a pair is its newest event.
     kept, last, times = np.unique(pair[::-1], return_index=True, return_counts=True)

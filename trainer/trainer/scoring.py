@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer import metrics
+from trainer.alive import Alive, silent
 from trainer.dataset import Interactions
 from trainer.metrics import Candidate, Outcome
-from trainer.progress import Progress
 from trainer.split import Split
 
 
@@ -33,18 +33,16 @@ def score(
     contenders: dict[str, Candidate],
     split: Split,
     events: Interactions,
-    progress: Progress,
+    alive: Alive = silent,
     hides_seen: bool = True,
 ) -> Scored:
     """Ranks all targets by all candidates; the same candidate under two names is run once."""
     done: dict[int, Outcome] = {}
     outcomes = {}
-    for number, (name, contender) in enumerate(contenders.items()):
-        progress.say(f"scoring {name}", number, len(contenders))
+    for name, contender in contenders.items():
         if id(contender) not in done:
-            done[id(contender)] = metrics.run_candidate(
-                contender, events.item, split.cases, events.n_items, hides_seen
-            )
+            place = (events.item, split.cases, events.n_items, hides_seen)
+            done[id(contender)] = metrics.run_candidate(contender, *place, alive, f"scoring {name}")
         outcomes[name] = done[id(contender)]
     counts = np.bincount(split.fit.item, minlength=events.n_items).astype(np.float64)
     return Scored(split, np.unique(split.cases.user), outcomes, counts)
@@ -64,20 +62,38 @@ def user_means(
     }
 
 
-def segment_targets(scored: Scored) -> list[tuple[str, np.ndarray]]:
-    """Names of segments and which targets belong to each."""
-    fit = scored.split.fit
-    known = np.diff(fit.offsets)[scored.target_user]
-    by_count = np.argsort(-scored.counts, kind="stable")
-    decile = np.empty(len(by_count), np.int64)
-    decile[by_count] = np.arange(len(by_count)) * 10 // len(by_count)
-    of_target = decile[scored.split.cases.target_item]
+def history_segments(scored: Scored) -> list[tuple[str, np.ndarray]]:
+    """By how many events of the user were fitted on: names, and which targets belong to each."""
+    known = np.diff(scored.split.fit.offsets)[scored.target_user]
     return [
         ("history 0", known == 0),
         ("history 1-10", (known >= 1) & (known <= 10)),
         ("history 11-50", (known >= 11) & (known <= 50)),
         ("history over 50", known > 50),
-        ("item decile 1", of_target == 0),
-        ("item deciles 2-5", (of_target >= 1) & (of_target <= 4)),
-        ("item deciles 6-10", of_target >= 5),
+    ]
+
+
+def target_decile(scored: Scored) -> np.ndarray:
+    """The popularity decile of each target, 0 for the tenth of all items that is fitted on most."""
+    by_count = np.argsort(-scored.counts, kind="stable")
+    decile = np.empty(len(by_count), np.int64)
+    decile[by_count] = np.arange(len(by_count)) * 10 // len(by_count)
+    return decile[scored.split.cases.target_item]
+
+
+def fine_segments(scored: Scored) -> list[tuple[str, np.ndarray]]:
+    """For people: history lengths, and each decile."""
+    decile = target_decile(scored)
+    deciles = [(f"item decile {number + 1}", decile == number) for number in range(10)]
+    return history_segments(scored) + deciles
+
+
+def coarse_segments(scored: Scored) -> list[tuple[str, np.ndarray]]:
+    """For the gate, which a few targets of one decile must not close: deciles in groups."""
+    decile = target_decile(scored)
+    return [
+        *history_segments(scored),
+        ("item decile 1", decile == 0),
+        ("item deciles 2-5", (decile >= 1) & (decile <= 4)),
+        ("item deciles 6-10", decile >= 5),
     ]

@@ -19,12 +19,12 @@ from trainer.neighbours import had_by, recent_rows
 # Chosen on the first 80 % of MovieLens-100K and of Online Retail, each split again at its own 80 %:
 # see `quality/choose.py`.
 FACTORS = 64
-SWEEPS = 12
-UNOBSERVED = 0.1  # weight of each pair that was not seen, beside 1 for a new event
-REGULARIZATION = 0.01  # times how often the row was seen, unseen pairs counted at their weight
+SWEEPS = 8
+UNOBSERVED = 0.3  # weight of each pair that was not seen, beside 1 for a new event
+REGULARIZATION = 0.003  # times how often the row was seen, unseen pairs counted at their weight
 HALF_LIFE = 0.25  # of the fitted span, of an event's weight
 WINDOW = 50  # how many events of a history are folded in
-FADING = 0.5  # the d-th newest weighs 1 / d ** FADING
+FADING = 0.7  # the d-th newest weighs 1 / d ** FADING
 PRIOR_WEIGHT = 0.01  # of what is popular now, beside scores of about 0 to 1
 SEED = 7  # of the first item vectors, which is all that is random here
 STDDEV = 0.1

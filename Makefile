@@ -20,7 +20,7 @@ export PYTHONPATH := trainer
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 .PHONY: demo
 demo: binaries $(VENV)/.ready $(DATA)/.ready ## One retraining run on this machine, a Spot reclaim in the middle, and three more stories
@@ -74,11 +74,6 @@ docs:
 .PHONY: licences
 licences: ## Licences, bans and sources of every crate (needs cargo-deny)
 	cargo deny check bans licenses sources
-
-.PHONY: bench
-bench: $(VENV)/.ready ## Cold starts of the release functions: figures, never a pass or a fail
-	cargo build --locked --release -p submit-training -p fan-out -p handle-failure -p supervise-runs
-	$(VENV)/bin/python tools/bench.py --binaries target/release
 
 .PHONY: clean
 clean: ## Remove what was built, fetched and run here
@@ -212,3 +207,25 @@ $(DATA)/.ready: $(WHEEL) $(VENV)/.ready
 .PHONY: resume-test
 resume-test: $(VENV)/.ready ## Twenty random SIGKILLs, and then the state of the undisturbed run
 	cd trainer && TRAINSPOT_KILLS=20 ../$(VENV)/bin/python -m pytest -q tests/test_resume.py -k stops_and_kills
+# ---- benches: figures, never a pass or a fail (tools/bench_format.md)
+
+BENCHES := bench-cold-starts
+export BENCH_OUT ?= $(CURDIR)/$(STATE)/bench
+
+# A bench that cannot measure is named at the end; the others are shown all the same.
+.PHONY: bench
+bench: ## All benches one after another, in one table, as Markdown and as JSON
+	rm -f $(BENCH_OUT)/*.json
+	failed=; for each in $(BENCHES); do $(MAKE) --no-print-directory $$each || failed="$$failed $$each"; done; \
+	$(PYTHON) tools/bench_table.py $(BENCH_OUT) --markdown $(STATE)/bench.md --json $(STATE)/bench.json || failed="$$failed bench_table"; \
+	test -z "$$failed" || { echo "could not measure:$$failed" >&2; exit 1; }
+
+.PHONY: bench-cold-starts
+bench-cold-starts: ## Cold starts of the release functions
+	cargo build --locked --release -p submit-training -p fan-out -p handle-failure -p supervise-runs
+	$(PYTHON) tools/bench_cold_starts.py --binaries target/release
+
+test: bench-tools
+.PHONY: bench-tools
+bench-tools: $(VENV)/.ready # What gathers and judges the benches' figures, tested
+	$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/bench

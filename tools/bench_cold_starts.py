@@ -3,19 +3,21 @@
 Speaks just enough of the Lambda Runtime API on loopback to see a function ask for its first event;
 ends every process that it started. Figures only, never a pass or a fail. Usage:
 
-    python tools/bench.py [--binaries target/release] [--starts 20] [--json FILE]
+    python tools/bench_cold_starts.py [--binaries target/release] [--starts 20]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import statistics
 import subprocess
 import time
 from pathlib import Path
+
+import bench_facts
+import bench_table
 
 FUNCTIONS = ["submit-training", "fan-out", "handle-failure", "supervise-runs"]
 VARIABLES = {
@@ -69,7 +71,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binaries", type=Path, default=Path("target/debug"))
     parser.add_argument("--starts", type=int, default=20)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
     for name in FUNCTIONS:
@@ -77,22 +78,24 @@ def main() -> None:
         starts = [one_start(binary, name) for _ in range(options.starts)]
         rows.append(
             {
-                "function": name,
-                "start_ms_median": round(statistics.median(ms for ms, _ in starts), 2),
-                "start_ms_max": round(max(ms for ms, _ in starts), 2),
-                "memory_mib_median": round(statistics.median(mib for _, mib in starts), 1),
+                "case": f"cold start of {name}",
+                "who": "trainspot",
+                "start_ms": round(statistics.median(ms for ms, _ in starts), 2),
+                "slowest_ms": round(max(ms for ms, _ in starts), 2),
+                "memory_mib": round(statistics.median(mib for _, mib in starts), 1),
                 "binary_mib": round(binary.stat().st_size / 2**20, 1),
             }
         )
-    print(f"{options.starts} starts each, from {options.binaries}, on this machine now")
-    print(f"{'function':<18}{'median ms':>10}{'max ms':>9}{'MiB':>7}{'binary MiB':>12}")
-    for row in rows:
-        print(
-            f"{row['function']:<18}{row['start_ms_median']:>10}{row['start_ms_max']:>9}"
-            f"{row['memory_mib_median']:>7}{row['binary_mib']:>12}"
-        )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    document = {
+        "bench": "cold-starts",
+        "title": "Cold starts of the functions",
+        "command": "make bench-cold-starts",
+        "versions": {},
+        "notes": [f"Medians of {options.starts} starts each, from spawn to the first `/next`."],
+        "rows": rows,
+    }
+    bench_facts.write(document)
+    print(bench_table.as_text([document]))
 
 
 if __name__ == "__main__":

@@ -225,7 +225,21 @@ bench-cold-starts: ## Cold starts of the release functions
 	cargo build --locked --release -p submit-training -p fan-out -p handle-failure -p supervise-runs
 	$(PYTHON) tools/bench_cold_starts.py --binaries target/release
 
+BENCH := .venv-bench
+BENCHES += bench-agent
+
+$(BENCH)/.ready: tools/requirements-bench.lock
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --require-hashes -r tools/requirements-bench.lock
+	touch $@
+
+# About 3 GB of /dev/shm at the full scale, and a quarter of an hour; BENCH_AGENT_FLAGS="--scale 0.1" is quicker.
+.PHONY: bench-agent
+bench-agent: $(BENCH)/.ready $(MOTO)/.ready ## The agent's transfers against `aws s3 cp`, s5cmd and boto3
+	cargo build --locked --release -p trainspot-agent -p trainspot-cli
+	PYTHONPATH=tools $(BENCH)/bin/python -m bench_agent $(BENCH_AGENT_FLAGS)
+
 test: bench-tools
 .PHONY: bench-tools
-bench-tools: $(VENV)/.ready # What gathers and judges the benches' figures, tested
-	$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/bench
+bench-tools: binaries $(DEPLOY)/.ready # What measures and gathers the benches' figures, tested
+	$(TESTS) tests/bench

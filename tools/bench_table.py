@@ -57,10 +57,15 @@ def parsed(text: str) -> Document:
     return document
 
 
-def ours_is(document: Document, row: Row) -> float | None:
+def comparisons(document: Document) -> list[Document]:
+    """None, one or several."""
+    compare = document.get("compare") or []
+    return compare if isinstance(compare, list) else [compare]
+
+
+def ours_is(document: Document, compare: Document, row: Row) -> float | None:
     """How many times better ours is than this row in the same case; `None` for ours itself."""
-    compare = document.get("compare")
-    if compare is None or row["who"] == compare["ours"]:
+    if row["who"] == compare["ours"]:
         return None
     figure = compare["figure"]
     ours = [
@@ -83,10 +88,10 @@ def shown(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def ratio_shown(document: Document, row: Row) -> str:
-    """`1.52x`, or nothing for a row that is not compared."""
-    ratio = ours_is(document, row)
-    return "" if ratio is None else f"{ratio:.2f}x"
+def ratios_shown(document: Document, row: Row) -> list[str]:
+    """`1.52x` for each comparison, or nothing for a row that is not compared."""
+    ratios = [ours_is(document, compare, row) for compare in comparisons(document)]
+    return ["" if ratio is None else f"{ratio:.2f}x" for ratio in ratios]
 
 
 def figures_of(document: Document) -> list[str]:
@@ -101,7 +106,9 @@ def as_text(documents: list[Document]) -> str:
         for row in document["rows"]:
             figures = "  ".join(f"{key}={shown(row[key])}" for key in figures_of(document))
             head = [document["bench"], row["case"], row["who"]]
-            lines.append([*head, figures, ratio_shown(document, row)])
+            compared = zip(comparisons(document), ratios_shown(document, row), strict=True)
+            better = [f"{ratio} in {compare['figure']}" for compare, ratio in compared if ratio]
+            lines.append([*head, figures, ", ".join(better)])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -117,7 +124,7 @@ def as_markdown(documents: list[Document]) -> str:
 def markdown_of(document: Document) -> str:
     """One bench."""
     figures = figures_of(document)
-    compared = ["ours is"] if document.get("compare") else []
+    compared = [f"ours is, in {compare['figure']}" for compare in comparisons(document)]
     numeric = len(figures) + len(compared)
     table = [
         f"| {' | '.join([*LABELS, *figures, *compared])} |",
@@ -125,7 +132,7 @@ def markdown_of(document: Document) -> str:
     ]
     for row in document["rows"]:
         cells = [row["case"], row["who"], *(shown(row[key]) for key in figures)]
-        table.append(f"| {' | '.join(cells + [ratio_shown(document, row)] * len(compared))} |")
+        table.append(f"| {' | '.join(cells + ratios_shown(document, row))} |")
     machine, versions = (
         ", ".join(f"{key} {value}" for key, value in document[facts].items())
         for facts in ("machine", "versions")

@@ -97,7 +97,7 @@ def test_descendants_count_and_the_measuring_process_does_not(tmp_path: Path) ->
     assert measured.cpu_s > 0
 
 
-def test_a_command_that_fails_is_named_with_its_last_words(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_named_with_its_last_line(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no bucket')"]
 
     with pytest.raises(process.FailedError, match="ended with 1: no bucket"):

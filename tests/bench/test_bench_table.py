@@ -34,15 +34,23 @@ def test_more_of_the_figure_is_better_or_less_of_it_as_the_bench_says() -> None:
     faster = document()
     less = {"figure": "mb_per_s", "better": "less", "ours": "ours"}
 
-    assert [bench_table.ours_is(faster, row) for row in faster["rows"]] == [None, 2.0]
-    assert bench_table.ours_is(document(compare=less), faster["rows"][1]) == 0.5
+    assert [bench_table.ours_is(faster, faster["compare"], row) for row in faster["rows"]] == [None, 2.0]
+    assert bench_table.ours_is(faster, less, faster["rows"][1]) == 0.5
+
+
+def test_several_figures_can_be_compared() -> None:
+    both = document(compare=[document()["compare"], {"figure": "cpu_s", "better": "less", "ours": "ours"}])
+    both["rows"][0]["cpu_s"] = 0.5
+
+    assert bench_table.ratios_shown(both, both["rows"][1]) == ["2.00x", "3.00x"]
+    assert "| ours is, in mb_per_s | ours is, in cpu_s |" in bench_table.as_markdown([both])
 
 
 def test_a_case_without_ours_is_not_compared() -> None:
     lonely = document()
     lonely["rows"][1]["case"] = "up"
 
-    assert bench_table.ours_is(lonely, lonely["rows"][1]) is None
+    assert bench_table.ratios_shown(lonely, lonely["rows"][1]) == [""]
 
 
 def test_the_table_for_a_terminal_holds_every_bench_and_row() -> None:
@@ -54,7 +62,7 @@ def test_the_table_for_a_terminal_holds_every_bench_and_row() -> None:
     assert lines == [
         "bench  case   who    figures                  ours is",
         "copy   down   ours   mb_per_s=200  cpu_s=-",
-        "copy   down   other  mb_per_s=100  cpu_s=1.5  2.00x",
+        "copy   down   other  mb_per_s=100  cpu_s=1.5  2.00x in mb_per_s",
         "start  empty  ours   start_ms=12346",
     ]
 
@@ -62,7 +70,7 @@ def test_the_table_for_a_terminal_holds_every_bench_and_row() -> None:
 def test_markdown_has_a_column_for_each_figure_and_says_where_and_what() -> None:
     text = bench_table.as_markdown([document()])
 
-    assert "| case | who | mb_per_s | cpu_s | ours is |\n|---|---|--:|--:|--:|\n" in text
+    assert "| case | who | mb_per_s | cpu_s | ours is, in mb_per_s |\n|---|---|--:|--:|--:|\n" in text
     assert "| down | other | 100 | 1.5 | 2.00x |" in text
     assert "`make bench-copy` at abc, 2026-12-01T05:00:00Z; cores 2; other 1.0." in text
     assert text.endswith("\n- Medians.\n")

@@ -129,7 +129,10 @@ def main() -> int:
         "title": "Agent against other people's copiers",
         "command": "make bench-agent",
         "versions": versions(options.moto_python),
-        "compare": {"figure": "wall_s", "better": "less", "ours": OURS},
+        "compare": [
+            {"figure": figure, "better": "less", "ours": OURS}
+            for figure in ("wall_s", "cpu_s", "peak_mib")
+        ],
         "notes": [
             f"Medians of {options.rounds} rounds, another contestant first in each.",
             "Whole processes, client and server on the same cores; files, stores and what arrives "

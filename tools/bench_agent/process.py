@@ -12,7 +12,7 @@ from pathlib import Path
 
 SAMPLE_EVERY_S = 0.01
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-LAST_WORDS = 600
+LAST_WORDS = 300
 # What reading of a process says that ended meanwhile.
 GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -27,7 +27,7 @@ class Measured:
 
 
 class FailedError(Exception):
-    """A process that did not end with 0; the text holds its last words."""
+    """A process that did not end with 0; the text holds its last line."""
 
 
 def tree(pid: int) -> list[int]:
@@ -99,6 +99,6 @@ def measured(command: list[str], environment: dict[str, str], log: Path) -> Meas
             watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        said = log.read_text(errors="replace")[-LAST_WORDS:].strip()
-        raise FailedError(f"ended with {process.returncode}: {said}")
+        said = log.read_text(errors="replace").strip().splitlines() or ["nothing"]
+        raise FailedError(f"ended with {process.returncode}: {said[-1][-LAST_WORDS:]}")
     return Measured(wall_s, usage.ru_utime + usage.ru_stime, peak[0])

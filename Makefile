@@ -243,3 +243,10 @@ test: bench-tools
 .PHONY: bench-tools
 bench-tools: binaries $(DEPLOY)/.ready # What measures and gathers the benches' figures, tested
 	$(TESTS) tests/bench
+# ---- the deployment, walked
+
+test: words
+
+.PHONY: words
+words: $(DEPLOY)/.ready ## The template's texts against AWS's own patterns and lengths
+	$(TESTS) tests/deploy/test_words.py

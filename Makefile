@@ -250,3 +250,18 @@ test: words
 .PHONY: words
 words: $(DEPLOY)/.ready ## The template's texts against AWS's own patterns and lengths
 	$(TESTS) tests/deploy/test_words.py
+
+AWS := .venv-aws
+
+$(AWS)/.ready: tools/requirements-aws.lock
+	$(PYTHON) -m venv $(AWS)
+	$(AWS)/bin/pip install --quiet --require-hashes -r tools/requirements-aws.lock
+	touch $@
+
+.PHONY: deploy-tools
+deploy-tools: $(CARGO_LAMBDA)/.ready $(SAM)/.ready $(AWS)/.ready ## What README's deployment calls: `aws`, `sam` and cargo-lambda, each in a folder of its own
+
+# WALK_BUILT=1 takes .aws-sam, target/debug/trainspot and the tools' folders of this checkout instead of making them anew.
+.PHONY: deploy-walk
+deploy-walk: $(DEPLOY)/.ready $(VENV)/.ready $(AWS)/.ready ## README's "Deploy it", line by line in a fresh clone, against moto (WALK_BUILT=1: with what is built here)
+	$(TESTS) --show-capture=no -s tests/deploy/test_walk.py tests/deploy/test_teardown.py

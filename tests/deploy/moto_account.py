@@ -145,14 +145,14 @@ CHANGES_FOR_MOTO = {
 }
 
 
-def for_moto(template: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+def for_moto(template: dict[str, Any], parameters: dict[str, str], name: str = NAME) -> dict[str, Any]:
     """The translated template with the changes above, and no others."""
-    stack = Stack(template, parameters, NAME, {})
+    stack = Stack(template, parameters, name, {})
     changed = copy.deepcopy(template)
     for logical_id, resource in changed["Resources"].items():
         match resource["Type"]:
             case "AWS::ECR::Repository":
-                resource["Properties"]["RepositoryName"] = f"{NAME}-{logical_id.lower()}"
+                resource["Properties"]["RepositoryName"] = f"{name}-{logical_id.lower()}"
             case "AWS::Batch::ComputeEnvironment":
                 role = {"Fn::GetAtt": ["HostRole", "Arn"]}
                 resource["Properties"]["ServiceRole"] = role

@@ -193,7 +193,9 @@ fn every_definition_of_the_template_can_be_made() {
         .collect();
 
     assert_eq!(lines.len(), 2);
-    let shared = lines.iter().filter(|line| line.contains("--shm-size 2048m"));
+    let shared = lines
+        .iter()
+        .filter(|line| line.contains("--shm-size 2048m"));
     assert_eq!(shared.count(), 1, "the training's: {lines:?}");
     for line in lines {
         for option in [

@@ -101,9 +101,9 @@ def test_the_digest_covers_weights_optimizer_and_step(events):
         kept = [list(values) for values in loop.state]
         changed = [list(values) for values in loop.state]
         changed[kind][0] = changed[kind][0] + 1
-        loop.state = tuple(changed)
+        loop.state = type(loop.state)(*changed)
         assert loop.digest() != before
-        loop.state = tuple(kept)
+        loop.state = type(loop.state)(*kept)
     assert loop.digest() == before
 
     loop.step = 1

@@ -56,7 +56,10 @@ def test_every_target_of_the_slice_is_judged_once_by_its_rank(events):
     loop = judged_loop(events)
     judge = loop.validation
 
-    sums = sum(judge.batch(*loop.state[:2], number) for number in range(judge.batches))
+    sums = sum(
+        judge.batch(loop.state.trainable, loop.state.other, number)
+        for number in range(judge.batches)
+    )
 
     fit, from_ms = loop.judged_by.fit, loop.judged_by.from_ms
     assert sums[1] == (fit.time_ms >= from_ms).sum()

@@ -27,6 +27,8 @@ BASELINES = CANDIDATES[1:]
 AUTO = "auto"
 # Whether items that a user had already count; "auto" lets the data decide, see `rule.py`.
 Repeats = Literal["auto", True, False]
+TableUpdates = Literal["auto", "dense", "sparse"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 T = TypeVar("T")
 
 
@@ -125,6 +127,10 @@ class TrainConfig:
     full_softmax_up_to: int = 20_000
     patience: int = 0  # epochs without a better validation before the fit ends; 0: no validation
     shard_events: int = 16_777_216  # the data is cut by users so that a shard has about as many
+    table_updates: TableUpdates = AUTO  # of a sampled softmax's tables; see `tables.py`
+    table_learning_rate: float = 0.05  # of row-wise Adagrad; follows the other's course
+    precision: Precision = AUTO  # of what lies between variables; see `precision.py`
+    devices: int = 0  # of this host; 0: all that share a batch evenly
     resident_mib: int = 2048  # of device memory for data; where shards need more, they stream
     checkpoint_every_s: float | None = None  # None: from the measured stall, see `interval.py`
     expected_reclaim_s: float = 10_800.0
@@ -151,7 +157,8 @@ class TrainConfig:
         at_least("shard_events", self.shard_events, 1)
         for name in ("refit_epochs", "seed", "full_softmax_up_to", "patience", "resident_mib"):
             at_least(name, getattr(self, name), 0)
-        for name in ("learning_rate", "expected_reclaim_s", "stall_after_s"):
+        at_least("devices", self.devices, 0)
+        for name in ("learning_rate", "table_learning_rate", "expected_reclaim_s", "stall_after_s"):
             positive(name, getattr(self, name))
         if self.checkpoint_every_s is not None:
             positive("checkpoint_every_s", self.checkpoint_every_s)
@@ -175,6 +182,7 @@ class TrainConfig:
             "chunk_s",
             "stall_after_s",
             "resident_mib",
+            "devices",
             "repeats",
             "raise_at_step",
         ):

@@ -7,7 +7,7 @@ Nothing here touches files, signals or clocks.
 import bisect
 import hashlib
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from trainer import batches, network, plan, shards
+from trainer import batches, network, plan, precision, shards, tables
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions
-from trainer.steps import MOST_STEPS, At, run_steps
+from trainer.devices import Devices
+from trainer.steps import MOST_STEPS, At, Engine, State, run_steps
 from trainer.validation import Validation
 
 # Level 1 compiles a quarter faster than the default and its code is as fast here: the time goes
@@ -54,8 +55,11 @@ class TrainingLoop:
         n_shards = shards.n_shards(max(events.n_events for events, _ in parts), config.shard_events)
         self.parts = [shards.part(events, n_shards, self.lengths) for events, _ in parts]
         self.frequencies = [batches.frequencies(events) for events, _ in parts]
+        self.devices = Devices(config.devices, config.batch_size)
+        place = self.devices.on_all
+        self.frequencies = [place(of_part) for of_part in self.frequencies]
         resident_bytes = config.resident_mib * 2**20
-        self.shelf = shards.Shelf(self.parts, shards.room_of(self.parts), resident_bytes)
+        self.shelf = shards.Shelf(self.parts, shards.room_of(self.parts), resident_bytes, place)
         self.epochs = [epochs for _, epochs in parts]
         self.per_epoch = [
             max(1, sum(map(sum, one.batches(config.batch_size)))) for one in self.parts
@@ -69,30 +73,38 @@ class TrainingLoop:
         self.losses = np.zeros(self.total, np.float32)
         self.epoch_runs: tuple[tuple[int, int], plan.Epoch] | None = None
 
-        keras.utils.set_random_seed(config.seed)
-        self.model = network.build(config, parts[0][0].n_users, parts[0][0].n_items)
-        self.optimizer = keras.optimizers.Adam(config.learning_rate)
-        self.optimizer.build(self.model.trainable_variables)
-        self.state = (
-            [jnp.asarray(value) for value in network.first_weights(self.model, config.seed)],
-            [variable.value for variable in self.model.non_trainable_variables],
-            [variable.value for variable in self.optimizer.variables],
-        )
-        # By place and name: Keras counts what it named itself through the process (`adam_1`), so
-        # a path could differ between the process that wrote and the one that resumes.
-        names = (
-            [f"trainable/{i:03d}/{v.path}" for i, v in enumerate(self.model.trainable_variables)],
-            [f"other/{i:03d}/{v.name}" for i, v in enumerate(self.model.non_trainable_variables)],
-            [f"optimizer/{i:03d}/{v.name}" for i, v in enumerate(self.optimizer.variables)],
-        )
-        self.names = names
+        self.engine, self.tables = self.make_engine(parts[0][0].n_users, parts[0][0].n_items)
+        self.model = self.engine.model
+        self.state, self.names = first_state(self.engine)
+        self.state = State(*self.devices.on_all(tuple(self.state)))
         self.programs = [
-            jax.jit(partial(run_steps, self.model, self.optimizer, config, one), donate_argnums=0)
-            for one in self.lengths
+            jax.jit(partial(run_steps, self.engine, one), donate_argnums=0) for one in self.lengths
         ]
         self.validation = (
             Validation(config, self.model, judged.fit, judged.from_ms) if judged else None
         )
+
+    def make_engine(self, n_users: int, n_items: int) -> tuple[Engine, tables.Decision]:
+        """The model, its optimizer, and how they are computed."""
+        config, device = self.config, self.devices.devices[0]
+        capability = precision.capability_of(device)
+        numbers = precision.chosen(config.precision, device.platform, capability)
+        keras.utils.set_random_seed(config.seed)
+        model = network.build(config, n_users, n_items, numbers)
+        named = model.tables() if hasattr(model, "tables") else {}
+        kinds = {kind for kind, of in named.items() if of}
+        decided = tables.decide(config, self.lengths[-1], n_users, n_items, kinds)
+
+        @cache
+        def small(length: int) -> keras.Model:
+            rows = tables.most_rows(config, length, n_items)
+            return network.build(config, min(config.batch_size, n_users), rows - 1, numbers)
+
+        optimizer = keras.optimizers.Adam(config.learning_rate)
+        by_rows = small if decided.by_rows else None
+        engine = Engine(config, model, optimizer, numbers, by_rows, self.devices.spread)
+        optimizer.build([model.trainable_variables[i] for i in engine.whole()])
+        return engine, decided
 
     def window_lengths(self, parts: list[Interactions], length: int) -> tuple[int, ...]:
         """The lengths of the buckets, by the windows of all parts."""
@@ -160,7 +172,7 @@ class TrainingLoop:
             for program, bucket in zip(self.programs, resident.buckets, strict=True)
         ]
         if self.validation is not None:
-            self.validation.compile(*self.state[:2])
+            self.validation.compile(self.state.trainable, self.state.other)
 
     def runs_of(self, leg: plan.Leg, epoch: int) -> plan.Epoch:
         """The runs of an epoch; the last one asked for is kept."""
@@ -229,7 +241,7 @@ class TrainingLoop:
         if plan.best_of(self.validated) == len(self.validated) - 1:
             self.best = [jnp.copy(value) for value in self.state[0]]
         if self.step == self.bounds[0]:
-            self.state = ([jnp.copy(value) for value in self.best], *self.state[1:])
+            self.state = self.state._replace(trainable=[jnp.copy(value) for value in self.best])
         return self.validated[-1]
 
     def reach_boundary(self) -> None:
@@ -258,7 +270,11 @@ class TrainingLoop:
 
     def restore(self, tensors: dict[str, np.ndarray], step: int) -> None:
         """Puts a copied state back."""
-        self.state = tuple([jnp.asarray(tensors[name]) for name in names] for names in self.names)
+        self.state = State(
+            *self.devices.on_all(
+                tuple([jnp.asarray(tensors[name]) for name in names] for names in self.names)
+            )
+        )
         self.evaluated, self.best = (
             [tensors[f"{kind}{name}"] for name in self.names[0]]
             if f"{kind}{self.names[0][0]}" in tensors
@@ -266,7 +282,7 @@ class TrainingLoop:
             for kind in (EVALUATED, BEST)
         )
         if self.best is not None:
-            self.best = [jnp.asarray(value) for value in self.best]
+            self.best = self.devices.on_all([jnp.asarray(value) for value in self.best])
         self.validated = [float(value) for value in tensors[VALIDATED]]
         self.sums = np.zeros((0, 2))
         self.losses[:step] = tensors[LOSSES]
@@ -298,4 +314,33 @@ class TrainingLoop:
             "window_lengths": list(self.lengths),
             "shards": self.parts[0].n_shards,
             "streams": self.shelf.streams,
+            "precision": self.engine.precision,
+            "devices": len(self.devices.devices),
+            "device": self.devices.devices[0].device_kind,
+            "tables": self.tables.record(),
         }
+
+
+def first_state(engine: Engine) -> tuple[State, State]:
+    """What training starts from, and the name of each of its arrays.
+
+    By place and name: Keras counts what it named itself through the process (`adam_1`), so a path
+    could differ between the process that wrote and the one that resumes.
+    """
+    model, variables = engine.model, engine.model.trainable_variables
+    by_rows = list(engine.by_rows())
+    state = State(
+        [jnp.asarray(value) for value in network.first_weights(model, engine.config.seed)],
+        [variable.value for variable in model.non_trainable_variables],
+        [variable.value for variable in engine.optimizer.variables],
+        [jnp.zeros(variables[i].shape[0]) for i in by_rows],
+        precision.first_scaling(),
+    )
+    names = State(
+        [f"trainable/{i:03d}/{v.path}" for i, v in enumerate(variables)],
+        [f"other/{i:03d}/{v.name}" for i, v in enumerate(model.non_trainable_variables)],
+        [f"optimizer/{i:03d}/{v.name}" for i, v in enumerate(engine.optimizer.variables)],
+        [f"rows/{i:03d}/{variables[i].path}" for i in by_rows],
+        ["scaling/factor", "scaling/since"],
+    )
+    return state, names

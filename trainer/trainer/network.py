@@ -5,6 +5,8 @@ and scores the items (tied). Importing this module imports Keras and JAX: second
 without a network must not pay.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -18,9 +20,13 @@ MASKED = -1e9
 TABLE_STDDEV = 0.05
 
 
-def blank_table(rows: int, dim: int, name: str) -> keras.layers.Embedding:
+# How Keras calls them: variables stay float32, what lies between layers does not.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def blank_table(rows: int, dim: int, name: str, dtype: str) -> keras.layers.Embedding:
     """An embedding of zeros; see `first_weights`."""
-    return keras.layers.Embedding(rows, dim, embeddings_initializer="zeros", name=name)
+    return keras.layers.Embedding(rows, dim, embeddings_initializer="zeros", name=name, dtype=dtype)
 
 
 def dropped(x: jax.Array, rate: float, noise: jax.Array | None, number: int) -> jax.Array:
@@ -34,25 +40,22 @@ def dropped(x: jax.Array, rate: float, noise: jax.Array | None, number: int) -> 
     of = order.mix(noise ^ order.mix(jnp.uint32(number)))
     places = jax.lax.iota(jnp.uint32, x.size)
     bits = order.mix(places ^ of).reshape(x.shape)
-    return jnp.where(bits >= jnp.uint32(rate * 2**32), x / (1 - rate), 0.0)
+    return jnp.where(bits >= jnp.uint32(rate * 2**32), x / (1 - rate), jnp.zeros_like(x))
 
 
 class CausalBlock(keras.layers.Layer):
     """Attention over what came before, then a feed-forward layer; both residual, norm first."""
 
-    def __init__(self, dim: int, heads: int, dropout: float, name: str) -> None:
-        super().__init__(name=name)
+    def __init__(self, dim: int, heads: int, dropout: float, name: str, dtype: str) -> None:
+        super().__init__(name=name, dtype=dtype)
         self.dim, self.heads, self.rate = dim, heads, dropout
-        self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-6, name="norm_1")
-        self.norm_2 = keras.layers.LayerNormalization(epsilon=1e-6, name="norm_2")
-        self.qkv = keras.layers.Dense(
-            3 * dim, use_bias=False, kernel_initializer="zeros", name="qkv"
-        )
-        self.mix = keras.layers.Dense(dim, use_bias=False, kernel_initializer="zeros", name="mix")
-        self.widen = keras.layers.Dense(
-            2 * dim, activation="gelu", kernel_initializer="zeros", name="widen"
-        )
-        self.narrow = keras.layers.Dense(dim, kernel_initializer="zeros", name="narrow")
+        norm = partial(keras.layers.LayerNormalization, epsilon=1e-6, dtype=dtype)
+        dense = partial(keras.layers.Dense, kernel_initializer="zeros", dtype=dtype)
+        self.norm_1, self.norm_2 = norm(name="norm_1"), norm(name="norm_2")
+        self.qkv = dense(3 * dim, use_bias=False, name="qkv")
+        self.mix = dense(dim, use_bias=False, name="mix")
+        self.widen = dense(2 * dim, activation="gelu", name="widen")
+        self.narrow = dense(dim, name="narrow")
 
     def build(self, shape: tuple) -> None:
         for layer in (self.norm_1, self.norm_2, self.qkv, self.mix, self.widen):
@@ -64,8 +67,10 @@ class CausalBlock(keras.layers.Layer):
         batch, length, size = x.shape[0], x.shape[1], self.dim // self.heads
         qkv = ops.reshape(self.qkv(self.norm_1(x)), (batch, length, 3, self.heads, size))
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
-        logits = ops.einsum("bqhs,bkhs->bhqk", q, k) / size**0.5 + bias
-        mixed = ops.einsum("bhqk,bkhs->bqhs", ops.softmax(logits), v)
+        # In float32 whatever the rest is in: a softmax of float16 loses what it is for.
+        logits = ops.cast(ops.einsum("bqhs,bkhs->bhqk", q, k), "float32") / size**0.5 + bias
+        seen = ops.cast(ops.softmax(logits), v.dtype)
+        mixed = ops.einsum("bhqk,bkhs->bqhs", seen, v)
         mixed = self.mix(ops.reshape(mixed, (batch, length, self.dim)))
         x = x + dropped(mixed, self.rate, noise, 1)
         return x + dropped(self.narrow(self.widen(self.norm_2(x))), self.rate, noise, 2)
@@ -78,17 +83,19 @@ class SequentialTwoTower(keras.Model):
     any_length = True  # a shorter history is read as the newest places of a whole one
     scores_items = False
 
-    def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
-        super().__init__(name="sequential_two_tower")
+    def __init__(
+        self, config: TrainConfig, n_users: int, n_items: int, dtype: str = "float32"
+    ) -> None:
+        super().__init__(name="sequential_two_tower", dtype=dtype)
         self.length, self.dim = config.max_len, config.dim
-        self.items = blank_table(n_items + 1, config.dim, "items")
-        self.places = blank_table(config.max_len, config.dim, "places")
+        self.items = blank_table(n_items + 1, config.dim, "items", dtype)
+        self.places = blank_table(config.max_len, config.dim, "places", dtype)
         self.rate = config.dropout
         self.blocks = [
-            CausalBlock(config.dim, config.heads, config.dropout, f"block_{i}")
+            CausalBlock(config.dim, config.heads, config.dropout, f"block_{i}", dtype)
             for i in range(config.layers)
         ]
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=dtype)
 
     def build(self, shape: tuple) -> None:
         inner = (None, self.length, self.dim)
@@ -121,6 +128,10 @@ class SequentialTwoTower(keras.Model):
         """The sequential model needs none: its vectors carry what everybody likes."""
         return ops.zeros((1,))
 
+    def tables(self) -> dict[str, list[keras.Variable]]:
+        """The variables of which a batch touches the rows of its items, or of its users."""
+        return {"item": [self.items.embeddings], "user": []}
+
 
 class TwoTowerId(keras.Model):
     """The cheap variant: one vector a user, one an item, and a bias for what everybody likes.
@@ -132,12 +143,14 @@ class TwoTowerId(keras.Model):
     any_length = False
     scores_items = False
 
-    def __init__(self, config: TrainConfig, n_users: int, n_items: int) -> None:
-        super().__init__(name="two_tower_id")
+    def __init__(
+        self, config: TrainConfig, n_users: int, n_items: int, dtype: str = "float32"
+    ) -> None:
+        super().__init__(name="two_tower_id", dtype=dtype)
         self.n_users = n_users
-        self.items = blank_table(n_items + 1, config.dim, "items")
-        self.users = blank_table(n_users, config.dim, "users")
-        self.bias = blank_table(n_items + 1, 1, "bias")
+        self.items = blank_table(n_items + 1, config.dim, "items", dtype)
+        self.users = blank_table(n_users, config.dim, "users", dtype)
+        self.bias = blank_table(n_items + 1, 1, "bias", "float32")
 
     def build(self, shape: tuple) -> None:
         for layer in (self.items, self.users, self.bias):
@@ -148,10 +161,18 @@ class TwoTowerId(keras.Model):
         self, history: jax.Array, user: jax.Array, noise: jax.Array | None = None
     ) -> jax.Array:
         known = (user >= 0)[:, None, None]
-        return ops.where(known, self.users(ops.maximum(user, 0))[:, None, :], 0.0)
+        vectors = self.users(ops.maximum(user, 0))[:, None, :]
+        return ops.where(known, vectors, ops.zeros_like(vectors))
 
     def item_bias(self) -> jax.Array:
         return self.bias(ops.arange(self.bias.input_dim))[:, 0]
+
+    def tables(self) -> dict[str, list[keras.Variable]]:
+        """See `SequentialTwoTower.tables`."""
+        return {
+            "item": [self.items.embeddings, self.bias.embeddings],
+            "user": [self.users.embeddings],
+        }
 
 
 class OwnModel(keras.Model):
@@ -195,11 +216,13 @@ def all_scores(model: keras.Model, given: jax.Array) -> jax.Array:
     return given @ table.T + jnp.broadcast_to(model.item_bias(), table.shape[:1])
 
 
-def build(config: TrainConfig, n_users: int, n_items: int) -> keras.Model:
+def build(
+    config: TrainConfig, n_users: int, n_items: int, precision: str = "float32"
+) -> keras.Model:
     """The model with its variables made, blank: their values are loaded or `first_weights`."""
     if factory.is_own(config.model):
         return OwnModel(factory.build(config, n_items))
-    model = MODELS[config.model](config, n_users, n_items)
+    model = MODELS[config.model](config, n_users, n_items, POLICIES[precision])
     model.build((None, window_length(config)))
     return model
 

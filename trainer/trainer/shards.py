@@ -6,8 +6,10 @@ order of the steps: whether the shards stay on the device or come one after the 
 number. The next one is laid out on a thread while the device works on this one.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -104,8 +106,15 @@ def laid_out(of: Part, number: int, room: Room) -> Resident:
 class Shelf:
     """The shards on the device: all that were asked for, or the one at work and the next."""
 
-    def __init__(self, parts: list[Part], room: Room, resident_bytes: float) -> None:
-        self.parts, self.room = parts, room
+    def __init__(
+        self,
+        parts: list[Part],
+        room: Room,
+        resident_bytes: float,
+        place: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        """`place` puts arrays on the devices."""
+        self.parts, self.room, self.place = parts, room, place
         shards = sum(one.n_shards for one in parts)
         self.streams = shards * room.n_bytes > resident_bytes
         self.here: dict[tuple[int, int], Future[Resident]] = {}
@@ -115,8 +124,13 @@ class Shelf:
         """Has a (part, shard) laid out, on the thread."""
         if which not in self.here:
             number, shard = which
-            self.here[which] = self.thread.submit(laid_out, self.parts[number], shard, self.room)
+            self.here[which] = self.thread.submit(self.lay_out, self.parts[number], shard)
         return self.here[which]
+
+    def lay_out(self, part: Part, shard: int) -> Resident:
+        """Runs on the thread."""
+        made = laid_out(part, shard, self.room)
+        return Resident(self.place(made.data), self.place(made.buckets))
 
     def take(self, which: tuple[int, int], following: tuple[int, int] | None) -> Resident:
         """The shard to work on now; where shards stream, all others but the next one go."""

@@ -37,7 +37,7 @@ def test_bad_data_is_65_with_file_and_column(place, stage):
     code, _ = place.run(stage, out, params={"candidate": "popularity", "top_k": 5})
 
     assert code == 65
-    assert failure(out)["reason"] == "interactions.parquet: column `item_id` is missing"
+    assert failure(out)["reason"] == "interactions.parquet: column `item_id` is missing (700 rows)"
 
 
 def test_a_bug_is_70_with_its_traceback(place, compiled):

@@ -1,25 +1,31 @@
 """Parquet files become interactions: dense ids, sorted by user and time, with a fingerprint.
 
-Bad data is refused here, by file and column, so that nothing behind it meets a null or an
-unknown type. Events of one user at one moment have no order of their own: they are laid in a
+Bad data is refused here, by file, column and number of rows, so that nothing behind it meets a null
+or an unknown type. Events of one user at one moment have no order of their own: they are laid in a
 fixed pseudo-random order, because the order of their ids would be a pattern that a model learns.
+
+Files are read in batches into arrays that were made for all rows: 20 bytes an event, about 40 while
+they are sorted, besides what Parquet's reader takes for one batch.
 """
 
 import hashlib
-import json
+import sys
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from trainer import columns
+from trainer.columns import Faults
 from trainer.failure import DataError
+from trainer.ids import Numbering
+from trainer.parquet_files import DataFile, data_files
 
-REQUIRED = ("user_id", "item_id", "timestamp")
-MILLISECONDS = 1000
+SLICE_EVENTS = 1_000_000  # sorted by time at once, or one user's events if they are more
+SLICE_IDS = 65_536
 
 
 @dataclass(frozen=True)
@@ -48,16 +54,20 @@ class Interactions:
     @cached_property
     def offsets(self) -> np.ndarray:
         """Events of user `u` are `offsets[u]..offsets[u + 1]`."""
-        return np.searchsorted(self.user, np.arange(self.n_users + 1)).astype(np.int64)
+        return starts(self.user, self.n_users).astype(np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
         """The same for the same events, whatever files hold them."""
-        digest = hashlib.sha256(b"interactions 1\n")
+        digest = hashlib.sha256(b"interactions 2\n")
         for ids in (self.user_ids, self.item_ids):
-            digest.update(json.dumps([str(ids.type), ids.to_pylist()]).encode())
+            digest.update(f"{ids.type} {len(ids)}\n".encode())
+            for first in range(0, len(ids), SLICE_IDS):
+                for value in ids.slice(first, SLICE_IDS).to_pylist():
+                    text = str(value).encode()
+                    digest.update(b"%d:" % len(text) + text)
         for column in (self.user, self.item, self.time_ms, self.weight):
-            digest.update(np.ascontiguousarray(column).tobytes())
+            digest.update(np.ascontiguousarray(column))
         return digest.hexdigest()
 
     def only(self, mask: np.ndarray) -> "Interactions":
@@ -72,137 +82,126 @@ class Interactions:
         )
 
 
-def read_interactions(data_dir: Path) -> Interactions:
-    """Reads every Parquet file below `data_dir`."""
-    files = sorted(
-        path
-        for path in data_dir.rglob("*.parquet")
-        if path.is_file() and not path.name.startswith(".")
-    )
-    if not files:
+def read_interactions(data_dir: Path, now_ms: int | None = None) -> Interactions:
+    """Reads every Parquet file below `data_dir`. Events that lie more than a day after `now_ms`,
+    the clock's milliseconds since 1970 unless it is told, are refused. A later stage has a later
+    clock, so what train took the others take.
+
+    A row that repeats another in user, item, time and weight is left out: it was delivered twice.
+    """
+    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    files = data_files(data_dir)
+    n_rows = sum(file.n_rows for file in files)
+    if n_rows == 0:
         raise DataError(
-            f"`{data_dir.name}/` must hold Parquet files, found none",
-            "check `data.prefix` of the pipeline and what was uploaded there",
+            "the dataset must have events, received: 0 rows",
+            f"in {len(files)} files, of which the first is {files[0].name}",
         )
-    parts = [read_file(path, path.relative_to(data_dir).as_posix()) for path in files]
-    first = parts[0].schema
-    for path, part in zip(files, parts, strict=True):
-        for name in ("user_id", "item_id"):
-            if part.schema.field(name).type != first.field(name).type:
-                raise DataError(
-                    f"column `{name}` must have one type in all files, received: "
-                    f"{part.schema.field(name).type} in {path.relative_to(data_dir)} and "
-                    f"{first.field(name).type} in {files[0].relative_to(data_dir)}"
-                )
-    return interactions(pa.concat_tables(parts))
-
-
-def read_file(path: Path, name: str) -> pa.Table:
-    """One file with its columns checked and brought to four known types."""
-    try:
-        schema = pq.read_schema(path)
-        wanted = [column for column in (*REQUIRED, "weight") if column in schema.names]
-        for column in REQUIRED:
-            if column not in wanted:
-                raise DataError(
-                    f"{name}: column `{column}` is missing",
-                    f"the file has: {', '.join(schema.names) or 'no columns'}",
-                )
-        # `ParquetFile` reads this one file; `read_table` would look for a partitioned dataset.
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=wanted)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{name}: must be a readable Parquet file ({first_line(error)})",
-            "the file is truncated or not Parquet: upload it again",
-        ) from error
-    for column in wanted:
-        nulls = table.column(column).null_count
-        if nulls:
-            raise DataError(f"{name}: column `{column}` must have no nulls, received: {nulls}")
-    weight = (
-        decimals(table.column("weight"), name, "weight")
-        if "weight" in wanted
-        else np.ones(table.num_rows)
-    )
-    if not (np.isfinite(weight).all() and (weight > 0).all()):
-        bad = weight[~(np.isfinite(weight) & (weight > 0))][0]
-        raise DataError(f"{name}: column `weight` must be positive, received: {bad}")
-    return pa.table(
-        {
-            "user_id": ids(table.column("user_id"), name, "user_id"),
-            "item_id": ids(table.column("item_id"), name, "item_id"),
-            "time_ms": pa.array(times(table.column("timestamp"), name)),
-            "weight": pa.array(weight.astype(np.float32)),
-        }
-    )
-
-
-def ids(column: pa.ChunkedArray, name: str, label: str) -> pa.ChunkedArray:
-    """Ids are whole numbers or strings, and keep being what they are."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.string())
-    raise DataError(
-        f"{name}: column `{label}` must hold whole numbers or strings, received: {kind}"
-    )
-
-
-def times(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    """Timestamps of any unit, dates, or numbers of seconds since 1970, as milliseconds."""
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        moments = column.cast(pa.timestamp("ms", getattr(kind, "tz", None)), safe=False)
-        return moments.cast(pa.int64()).to_numpy()
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise DataError(
-            f"{name}: column `timestamp` must be a timestamp or seconds since 1970, "
-            f"received: {kind}"
+    users, items = (Numbering(kind, n_rows) for kind in files[0].id_types)
+    time_ms, weight = np.empty(n_rows, np.int64), np.ones(n_rows, np.float32)
+    first = 0
+    for file in files:
+        first = read_file(file, (users, items), time_ms, weight, first, now_ms)
+    events, repeated = laid_out(*users.finish(), *items.finish(), time_ms[:first], weight[:first])
+    if repeated:
+        sys.stderr.write(
+            f"trainer: {repeated} of {n_rows} rows repeat another in user, item, time and weight, "
+            "and are left out\n"
         )
-    seconds = decimals(column, name, "timestamp")
-    # Year 9999: a larger number is milliseconds or nanoseconds by mistake.
-    if not (np.isfinite(seconds).all() and (np.abs(seconds) < 253_402_300_800).all()):
-        bad = seconds[~(np.abs(seconds) < 253_402_300_800)][0]
+    if events.n_items < 2:
         raise DataError(
-            f"{name}: column `timestamp` must be seconds since 1970, received: {bad:.0f}",
-            "milliseconds belong in a column of Parquet's timestamp type",
+            f"the dataset must have at least 2 items, received: {events.n_items} in {n_rows} rows",
+            "with one item there is nothing to choose from",
         )
-    return np.round(seconds * MILLISECONDS).astype(np.int64)
+    return events
 
 
-def decimals(column: pa.ChunkedArray, name: str, label: str) -> np.ndarray:
-    """A numeric column as float64."""
-    try:
-        return column.cast(pa.float64(), safe=False).to_numpy()
-    except pa.ArrowException as error:
-        raise DataError(
-            f"{name}: column `{label}` must be a number, received: {column.type}"
-        ) from error
+def read_file(
+    file: DataFile,
+    numberings: tuple[Numbering, Numbering],
+    time_ms: np.ndarray,
+    weight: np.ndarray,
+    first: int,
+    now_ms: int,
+) -> int:
+    """Reads a file's rows to `first` and after; returns where the next file's begin."""
+    faults = Faults(file.name)
+    for batch in file.batches():
+        n = len(batch["timestamp"])
+        faults.rows += n
+        nulls = {name: column.null_count for name, column in batch.items()}
+        for name, count in nulls.items():
+            faults.count(name, "have no nulls", count)
+        if any(nulls.values()):
+            continue  # the file is refused at its end, with all that were counted
+        for numbering, kind, name in zip(
+            numberings, file.id_types, ("user_id", "item_id"), strict=True
+        ):
+            numbering.add(columns.ids(batch[name], kind, name, faults))
+        time_ms[first : first + n] = columns.times(batch["timestamp"], faults, now_ms)
+        if "weight" in batch:
+            weight[first : first + n] = columns.weights(batch["weight"], faults)
+        first += n
+    faults.refuse()
+    return first
 
 
 def interactions(table: pa.Table) -> Interactions:
-    """Gives ids their dense numbers and puts the events in order."""
-    if table.num_rows == 0:
-        raise DataError("the dataset must have events, received: 0 rows")
-    user_ids, user = dense(table.column("user_id"))
-    item_ids, item = dense(table.column("item_id"))
-    time_ms = table.column("time_ms").to_numpy()
-    weight = table.column("weight").to_numpy()
-    order = np.lexsort((weight, scatter(user, item), time_ms, user))
-    return Interactions(user_ids, item_ids, user[order], item[order], time_ms[order], weight[order])
+    """Events of a table of `user_id`, `item_id`, `time_ms` and `weight`, repeated rows and all."""
+    numberings = []
+    for name in ("user_id", "item_id"):
+        column = table.column(name)
+        numberings.append(Numbering(column.type, len(column)))
+        for chunk in column.chunks:
+            numberings[-1].add(chunk)
+    parts = (table.column(name).to_numpy().copy() for name in ("time_ms", "weight"))
+    users, items = (numbering.finish() for numbering in numberings)
+    return laid_out(*users, *items, *parts, keeps_repeated=True)[0]
 
 
-def dense(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """The sorted distinct ids, and each row's place among them."""
-    distinct = pc.unique(column)
-    distinct = distinct.take(pc.sort_indices(distinct))
-    places = pc.index_in(column, value_set=distinct)
-    return distinct, places.to_numpy().astype(np.int32)
+def laid_out(
+    user_ids: pa.Array,
+    user: np.ndarray,
+    item_ids: pa.Array,
+    item: np.ndarray,
+    time_ms: np.ndarray,
+    weight: np.ndarray,
+    keeps_repeated: bool = False,
+) -> tuple[Interactions, int]:
+    """Puts events in order, in the arrays that are given, and drops rows that repeat another;
+    returns how many those were."""
+    order = np.argsort(user, kind="stable")
+    user[:] = user[order]
+    for column in (item, time_ms, weight):
+        column[:] = column[order]
+    del order
+    bounds = starts(user, len(user_ids))
+    low = 0
+    while low < len(user):
+        # Whole users, as many as fit.
+        past = int(np.searchsorted(bounds, low + SLICE_EVENTS, "right")) - 1
+        high = int(bounds[past]) if bounds[past] > low else int(bounds[past + 1])
+        part = slice(low, high)
+        keys = (weight[part], scatter(user[part], item[part]), time_ms[part], user[part])
+        order = np.lexsort(keys)
+        for column in (item, time_ms, weight):
+            column[part] = column[part][order]
+        low = high
+    repeats = np.zeros(len(user), bool)
+    if not keeps_repeated:
+        repeats[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
+        repeats[1:] &= (time_ms[1:] == time_ms[:-1]) & (weight[1:] == weight[:-1])
+    found = int(repeats.sum())
+    if found:
+        kept = ~repeats
+        user, item, time_ms, weight = (c[kept] for c in (user, item, time_ms, weight))
+    return Interactions(user_ids, item_ids, user, item, time_ms, weight), found
+
+
+def starts(user: np.ndarray, n_users: int) -> np.ndarray:
+    """Where each user's events begin in the sorted `user`, and where the last one's end."""
+    # Of the same type as `user`, which would be copied as int64 otherwise.
+    return np.searchsorted(user, np.arange(n_users + 1, dtype=user.dtype))
 
 
 def scatter(user: np.ndarray, item: np.ndarray) -> np.ndarray:
@@ -211,8 +210,3 @@ def scatter(user: np.ndarray, item: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error, without the trace that some libraries put behind it."""
-    return str(error).split("\n", 1)[0]

@@ -28,4 +28,5 @@ pub mod request;
 pub mod retention;
 pub mod run;
 pub mod schedule;
+pub mod shard_plan;
 pub mod stage_head;

@@ -121,6 +121,17 @@ pub struct ChampionScores {
     pub scores: BTreeMap<String, serde_json::Value>,
 }
 
+/// What recommending for all users would take, as evaluate estimates it from the data it has read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FanOut {
+    /// Who get recommendations.
+    pub users: u64,
+    /// Of which they are chosen.
+    pub items: u64,
+    /// By candidate: seconds of one core for all users, without the start of a child.
+    pub core_s: BTreeMap<String, f64>,
+}
+
 /// The document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
@@ -138,6 +149,9 @@ pub struct Metrics {
     /// Absent when there is none yet.
     #[serde(default)]
     pub champion: Option<ChampionScores>,
+    /// Absent where the program estimates nothing.
+    #[serde(default)]
+    pub fan_out: Option<FanOut>,
 }
 
 impl ChampionScores {
@@ -145,5 +159,28 @@ impl ChampionScores {
     pub fn estimate(&self, metric: &str) -> Option<f64> {
         let score = self.scores.get(metric)?;
         score.get("mean").unwrap_or(score).as_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A test of the trainer (`tests/test_fan_out.py`) holds what it writes against the same file.
+    #[test]
+    fn the_golden_file_has_an_estimate_and_one_without_it_is_read_too() {
+        let golden = include_str!("../golden/metrics.json");
+        let read: Metrics = serde_json::from_str(golden).expect("it is well-formed");
+        let fan_out = read.fan_out.expect("it has one");
+
+        assert_eq!((fan_out.users, fan_out.items), (1_000_000, 12_000));
+        assert_eq!(fan_out.core_s.get("sequential-rules"), Some(&82.0));
+
+        let mut older: serde_json::Value = serde_json::from_str(golden).expect("well-formed");
+        older
+            .as_object_mut()
+            .and_then(|fields| fields.remove("fan_out"));
+        let read: Metrics = serde_json::from_value(older).expect("an older trainer writes none");
+        assert_eq!(read.fan_out, None);
     }
 }

@@ -121,7 +121,7 @@ pub struct EvaluateSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shards {
-    /// As many as the number of users asks for.
+    /// As many as make children of about four minutes (`shard_plan`).
     #[default]
     Auto,
     /// So many, 1 to 10,000.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import candidates, measured, model_files, rule
+from trainer import candidates, fan_out, measured, model_files, rule
 from trainer.alive import Alive, Steps
 from trainer.atomic import rfc3339, write_bytes, write_json
 from trainer.baselines import Silent
@@ -102,6 +102,7 @@ def evaluate(
         "left_out": left_out,
         "protocols": {"p2_rolling": measured.protocol(p2, names, (best,), p2_text, config.seed)},
         "champion": None,
+        "fan_out": fan_out.estimate(names, events.n_users, events.n_items, saved.config),
     }
     if p1 is not None:
         p1_names = [name for name in names if name in p1_contenders]

@@ -87,7 +87,7 @@ impl Run {
             );
         }
         if pipeline.recommend.is_some() {
-            self.begin(Stage::Recommend, pipeline, platform, now)
+            self.begin_fan_out(metrics.fan_out.as_ref(), pipeline, platform, now)
         } else {
             self.promote(pipeline, now)
         }

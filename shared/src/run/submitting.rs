@@ -9,12 +9,11 @@ use super::action::Submit;
 use super::{Action, Phase, Platform, Run, SubmissionRecord};
 use crate::identity::{JobName, Market, Stage};
 use crate::job::{Input, JobDocument};
+use crate::metrics::FanOut;
 use crate::pipeline::{Pipeline, Shards};
+use crate::shard_plan;
 use crate::stage_head::Published;
 
-/// With `shards = "auto"`, one shard for so much of the dataset.
-const BYTES_PER_SHARD: u64 = 32 << 20;
-const SHARDS_MAX: u64 = 10_000;
 /// Batch's time-outs begin here.
 const TIMEOUT_MIN_S: u32 = 60;
 
@@ -28,24 +27,41 @@ impl Run {
         now: Timestamp,
     ) -> Vec<Action> {
         self.phase = Phase::of(stage);
-        if stage == Stage::Recommend {
-            let wanted = pipeline
-                .recommend
-                .as_ref()
-                .map(|recommend| recommend.shards);
-            let shards = if let Some(Shards::Fixed(n)) = wanted {
-                n
-            } else {
+        // Post-processing goes to a queue that is Spot first and on-demand next, by itself.
+        self.submit_again(stage, Market::Spot, None, None, pipeline, platform, now)
+    }
+
+    /// Begins the fan-out: into how many shards, and why, is written into the run's history.
+    pub(super) fn begin_fan_out(
+        &mut self,
+        estimate: Option<&FanOut>,
+        pipeline: &Pipeline,
+        platform: &Platform,
+        now: Timestamp,
+    ) -> Vec<Action> {
+        let Some(recommend) = &pipeline.recommend else {
+            return Vec::new();
+        };
+        let shards = match recommend.shards {
+            Shards::Fixed(n) => n,
+            Shards::Auto => {
                 let bytes = self
                     .dataset
                     .as_ref()
                     .map_or(0, |dataset| dataset.size_bytes);
-                u32::try_from(bytes.div_ceil(BYTES_PER_SHARD).clamp(1, SHARDS_MAX)).unwrap_or(1)
-            };
-            self.stages.entry(stage).or_default().shards = Some(shards);
-        }
-        // Post-processing goes to a queue that is Spot first and on-demand next, by itself.
-        self.submit_again(stage, Market::Spot, None, None, pipeline, platform, now)
+                let candidate = self.serving_candidate();
+                let vcpus = recommend.stage.vcpus;
+                let plan = shard_plan::plan(estimate, candidate.as_deref(), vcpus, bytes);
+                let word = if plan.shards == 1 { "shard" } else { "shards" };
+                self.note(
+                    now,
+                    format!("recommend: {} {word}: {}", plan.shards, plan.because),
+                );
+                plan.shards
+            }
+        };
+        self.stages.entry(Stage::Recommend).or_default().shards = Some(shards);
+        self.begin(Stage::Recommend, pipeline, platform, now)
     }
 
     /// The next submission of a stage.

@@ -68,12 +68,16 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
+        Self::of(SPEC)
+    }
+
+    fn of(spec_text: &str) -> Self {
         let new = NewRun {
             id: "recommender-20261123T0200Z".parse().expect("a valid id"),
             origin: Origin::Tick,
             created_by: "submit-training/1".to_owned(),
             created_at: start(),
-            spec_text: SPEC,
+            spec_text,
             previous_fingerprint: Some("f0".to_owned()),
             write_id: "w".to_owned(),
         };
@@ -266,6 +270,72 @@ fn a_tick_becomes_a_champion() {
     record recommender-20261123T0200Z
     ");
     assert_eq!(story.run.end, Some(End::Succeeded));
+}
+
+/// With `shards = "auto"`: how many children are asked for, and what the history says of it.
+fn fans_out(estimate: &serde_json::Value) -> (Option<u32>, Option<u32>, String) {
+    let mut story = Story::of(&SPEC.replace("shards = 4", "shards = \"auto\""));
+    story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    story.succeeds(Stage::Train, |_| {});
+    let mut metrics = metrics();
+    metrics.fan_out = serde_json::from_value(estimate.clone()).expect("well-formed");
+    story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics)));
+    let submit = story
+        .run
+        .pending
+        .iter()
+        .find_map(|pending| match &pending.action {
+            Action::Submit(submit) => Some(submit.clone()),
+            _ => None,
+        });
+    let submit = submit.expect("recommend is submitted");
+    let said = story
+        .run
+        .history
+        .iter()
+        .find(|line| line.what.starts_with("recommend: "));
+    let said = said.map(|line| line.what.clone()).expect("it says why");
+    (submit.document.shards, submit.array_size, said)
+}
+
+#[test]
+fn shards_are_as_many_as_the_estimate_of_the_serving_candidate_asks_for() {
+    let estimate = json!({
+        "users": 1_000_000, "items": 100_000,
+        "core_s": {"network": 24_000.0, "sequential-rules": 960.0},
+    });
+
+    assert_eq!(
+        fans_out(&estimate),
+        (
+            Some(4),
+            Some(4),
+            "recommend: 4 shards: about 4.0 min each, for 1000000 users by 100000 items".to_owned()
+        )
+    );
+}
+
+#[test]
+fn one_shard_is_a_plain_job() {
+    let small = json!({"users": 943, "items": 1682, "core_s": {"sequential-rules": 0.5}});
+
+    assert_eq!(
+        fans_out(&small),
+        (
+            Some(1),
+            None,
+            "recommend: 1 shard: about 0 s each, for 943 users by 1682 items".to_owned()
+        )
+    );
+    assert_eq!(
+        fans_out(&json!(null)),
+        (
+            Some(1),
+            None,
+            "recommend: 1 shard: evaluate estimated no cost: one for each 32 MiB of the dataset"
+                .to_owned()
+        )
+    );
 }
 
 #[test]

@@ -265,3 +265,11 @@ deploy-tools: $(CARGO_LAMBDA)/.ready $(SAM)/.ready $(AWS)/.ready ## What README'
 .PHONY: deploy-walk
 deploy-walk: $(DEPLOY)/.ready $(VENV)/.ready $(AWS)/.ready ## README's "Deploy it", line by line in a fresh clone, against moto (WALK_BUILT=1: with what is built here)
 	$(TESTS) --show-capture=no -s tests/deploy/test_walk.py tests/deploy/test_teardown.py
+
+# ---- the page about quality
+
+RETAIL ?=
+
+.PHONY: quality
+quality: $(VENV)/.ready $(DATA)/.ready ## Every candidate on public data, RETAIL=<the UCI Online Retail parquet>: makes docs/quality.md (under an hour of two cores)
+	$(VENV)/bin/python -m quality --movielens $(DATA) --retail "$(RETAIL)" --state $(STATE)/quality --to docs/quality.md

@@ -1,10 +1,14 @@
 """Fits or loads a candidate by its name. Only the network costs an import of Keras and JAX."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from trainer import baselines, model_files
 from trainer.alive import Alive, silent
-from trainer.config import BASELINES
+from trainer.config import BASELINES, TrainConfig
 from trainer.dataset import Interactions
 from trainer.failure import DataError, Unfitting
 from trainer.metrics import Candidate
@@ -51,23 +55,38 @@ def network_fitted_on(
     epochs: int,
     alive: Alive = silent,
 ) -> Candidate:
-    """A network of the same configuration, fitted here and now on `fit`. It is not resumable,
-    so it suits small data and few epochs."""
-    import dataclasses
+    """A network of the same configuration, fitted here and now on `fit`."""
+    config = dataclasses.replace(saved.config, epochs=epochs)
+    return of_loop(fitted_loop(config, fit, alive), events, fit)
 
-    import numpy as np
 
-    from trainer.loop import MOST_STEPS, TrainingLoop
-    from trainer.network_candidate import NetworkCandidate
+def fitted_loop(config: TrainConfig, fit: Interactions, alive: Alive = silent) -> Any:
+    """A training loop that went over `fit` as train does before it goes on over all events, early
+    stopping included. It is not resumable, so it suits small data."""
+    from trainer import validation
+    from trainer.loop import MOST_STEPS, Judged, TrainingLoop
+    from trainer.train import parts
 
-    config = dataclasses.replace(saved.config, epochs=epochs, refit_epochs=0)
-    loop = TrainingLoop(config, [(fit, epochs)])
+    from_ms = validation.slice_from(fit) if config.patience else None
+    judged = None if from_ms is None else Judged(fit, from_ms)
+    legs = parts(config, fit, fit, from_ms)
+    loop = TrainingLoop(config, legs[:-1] if config.refit_epochs else legs, judged)
     loop.compile()
     while loop.step < loop.total:
-        loop.advance(MOST_STEPS)
-        alive("fitting the network for P1")
+        if loop.validation_due:
+            loop.validate()
+        else:
+            loop.advance(MOST_STEPS)
+        alive("fitting the network")
+    return loop
+
+
+def of_loop(loop: Any, events: Interactions, fit: Interactions) -> Candidate:
+    """The network of a finished loop over `fit`, for the ids of `events`, which are `fit`'s."""
+    from trainer.network_candidate import NetworkCandidate
+
     return NetworkCandidate(
-        config=config,
+        config=loop.config,
         weights=list(loop.weights()[1].values()),
         fitted=np.bincount(fit.item, minlength=events.n_items) > 0,
         item_rows=np.arange(events.n_items),

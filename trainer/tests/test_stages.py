@@ -88,6 +88,7 @@ def test_metrics_have_the_agreed_shape(evaluated):
         "left_out",
         "protocols",
         "champion",
+        "fan_out",
     }
     assert evaluated["left_out"] == {}
     assert (evaluated["schema"], evaluated["gate_protocol"]) == (1, "p2_rolling")
@@ -503,17 +504,22 @@ def refused(trained, root, **more):
     return caught.value.reason
 
 
-def rewrite(root, shard, change):
+def rewrite(root, shard, change, is_said=True):
     """Changes a shard's rows and makes its checksum right again."""
     folder = root / "recommend" / str(shard)
     path = folder / "recommendations.parquet"
     rows = pq.read_table(path).to_pydict()
     change(rows)
-    pq.write_table(pa.table(rows), path)
+    pq.write_table(pa.table(rows, schema=pq.read_schema(path)), path)
     about = json.loads((folder / "shard.json").read_text())
     write_json(
         folder / "shard.json",
-        {**about, "sha256": sha256_of(path), "rows": len(rows["user_id"])},
+        {
+            **about,
+            "sha256": sha256_of(path),
+            "rows": len(rows["user_id"]),
+            "users": len(rows["user_id"]) if is_said else about["users"],
+        },
     )
 
 
@@ -567,6 +573,31 @@ def drop_an_item(rows):
     rows["scores"][1].pop()
 
 
+def drop_a_score(rows):
+    rows["scores"][1].pop()
+
+
+def no_number(rows):
+    rows["scores"][1][0] = float("nan")
+
+
+def user_twice(rows):
+    rows["user_id"][1] = rows["user_id"][0]
+
+
+def user_of_before(rows):
+    rows["user_id"][0] = "u000"
+
+
+def unknown_user(rows):
+    rows["user_id"][0] = "nobody"
+
+
+def skip_a_user(rows):
+    for column in rows.values():
+        column.pop(0)
+
+
 def foreign_item(rows):
     rows["items"][0][0] = 10**9
 
@@ -578,12 +609,17 @@ def other_user(rows):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (swap_first_items, "has an item twice for one user"),
-        (raise_a_score, "has scores that rise within a row"),
-        (drop_a_user, "must have 20 rows, received: 19"),
+        (swap_first_items, "has an item twice"),
+        (raise_a_score, "has scores that rise"),
         (drop_an_item, "has not as many items as it must"),
+        (drop_a_score, "must have one score for each item"),
+        (no_number, "has a score that is no number"),
+        (user_twice, "must have each user once and sorted, received: u020 again"),
+        (user_of_before, "has user u000, who is in an earlier shard too"),
+        (unknown_user, "has user nobody, who is not in the dataset"),
+        (skip_a_user, "must go on with user u020"),
         (foreign_item, "has an item that is not in the dataset"),
-        (other_user, "must have the users of its range in order"),
+        (other_user, "must go on with user u020"),
     ],
 )
 def test_wrong_rows_are_found_though_the_checksum_is_right(trained, good, change, reason):
@@ -593,13 +629,29 @@ def test_wrong_rows_are_found_though_the_checksum_is_right(trained, good, change
     assert reason in refused(trained, good)
 
 
+@pytest.mark.parametrize(
+    ("is_said", "reason"),
+    [
+        (False, "shard 1: must have 20 rows, received: 19"),
+        (
+            True,
+            "the rows of all shards must be 40, received: 39: user u039 and all after them are ",
+        ),
+    ],
+)
+def test_a_lost_user_is_found_whatever_the_shard_says(trained, good, is_said, reason):
+    rewrite(good, 1, drop_a_user, is_said)
+
+    assert refused(trained, good).startswith(reason)
+
+
 def test_wrong_rows_with_repeats_are_found_too(trained, tmp_path):
     shards_of(trained, tmp_path, "popularity", 2, inputs=trained.inputs)
 
     rewrite(tmp_path, 1, swap_first_items)
 
     reason = refused(trained, tmp_path)
-    assert reason == "shard 1: has an item twice for one user"
+    assert reason == "shard 1: user u020 has an item twice"
 
 
 def test_an_item_that_the_user_had_is_found(trained, good):
@@ -608,7 +660,7 @@ def test_an_item_that_the_user_had_is_found(trained, good):
 
     rewrite(good, 1, lambda rows: rows["items"][0].__setitem__(0, had))
 
-    assert "u020 had already" in refused(trained, good)
+    assert "user u020 has an item that they had already" in refused(trained, good)
 
 
 def test_shards_of_another_candidate_than_asked_are_refused(trained, good):

@@ -1,7 +1,8 @@
 """The gather stage: proves that the shards together are the recommendations of all users.
 
 It trusts nothing that a shard says about itself: rows, users, distinctness, unseen items and the
-order of scores are checked against the files and the dataset. Whether repeats count is the rule
+order of scores are checked against the files and the dataset, a row group at a time; the shards'
+users, one after another, must be the dataset's. Whether repeats count is the rule
 that train decided and the shards carry; it must be the one that the dataset and the params of this
 run tell. It changes and copies no rows.
 """
@@ -22,9 +23,11 @@ from trainer.config import AUTO, Repeats
 from trainer.dataset import Interactions, read_interactions
 from trainer.failure import DataError
 from trainer.progress import Progress
-from trainer.recommend import ROWS, SHARD, shard_range
+from trainer.shard_files import ROWS, SHARD
 
-AGREED = ("shards", "top_k", "candidate", "repeats", "dataset_fingerprint", rule.KEY)
+AGREED = (
+    "shards", "top_k", "candidate", "repeats", "dataset_fingerprint", "model_sha256", rule.KEY
+)  # fmt: skip
 
 
 def gather(
@@ -63,12 +66,15 @@ def gather(
     rule.refuse_contradiction(going_by, repeats)
     seen = had_already(events, going_by.repeats)
     unseen = events.n_items - np.bincount(seen // events.n_items, minlength=events.n_users)
+    rows = 0  # and the number of the first user that no shard had yet
     for shard, about in enumerate(abouts):
         progress.tick(shard, len(abouts), "verifying shards")
-        verify(folder / str(shard) / ROWS, shard, about, events, seen, unseen)
-    rows = sum(about["rows"] for about in abouts)
+        rows = verify(folder / str(shard) / ROWS, shard, about, events, seen, unseen, rows)
     if rows != events.n_users:
-        raise DataError(f"the rows of all shards must be {events.n_users}, received: {rows}")
+        raise DataError(
+            f"the rows of all shards must be {events.n_users}, received: {rows}: user "
+            f"{events.user_ids[rows].as_py()} and all after them are in no shard"
+        )
     result = {
         "shards": len(abouts),
         "users": events.n_users,
@@ -128,10 +134,10 @@ def read_shards(folder: Path) -> list[dict[str, Any]]:
         if number >= first["shards"]:
             raise DataError(f"shard {number}: must be below {first['shards']}")
         for name in AGREED:
-            if about[name] != first[name]:
+            if about.get(name) != first.get(name):
                 raise DataError(
-                    f"shard {number}: `{name}` must be {first[name]} as in the others, "
-                    f"received: {about[name]}"
+                    f"shard {number}: `{name}` must be {first.get(name)} as in the others, "
+                    f"received: {about.get(name)}"
                 )
     return [abouts[number] for number in range(first["shards"])]
 
@@ -143,9 +149,10 @@ def verify(
     events: Interactions,
     seen: np.ndarray,
     unseen: np.ndarray,
-) -> None:
-    """Checks one shard's rows: K distinct items each, none of them `seen`. The error names the
-    shard and, where there is one, the user."""
+    first: int,
+) -> int:
+    """Checks one shard, row group by row group. `first` is the user that no shard before it had;
+    returns the same for the shard after it."""
 
     def require(holds: bool, what: str) -> None:
         if not holds:
@@ -153,45 +160,100 @@ def verify(
 
     require(path.is_file(), f"`{ROWS}` is missing")
     require(sha256_of(path) == about["sha256"], f"`{ROWS}` must match its checksum")
+    wanted = {
+        "user_id": events.user_ids.type,
+        "items": pa.list_(events.item_ids.type),
+        "scores": pa.list_(pa.float32()),
+    }
+    rows, place = 0, first
     try:
-        table = pq.read_table(path).combine_chunks()
-        user_id, items, scores = (
-            table.column(name).combine_chunks() for name in ("user_id", "items", "scores")
-        )
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            for name, kind in wanted.items():
+                has = file.schema_arrow.field(name).type
+                require(has == kind, f"column `{name}` must be of type {kind}, received: {has}")
+            require(
+                about["rows"] == about["users"] == rows,
+                f"must have {about['users']} rows, received: {rows}",
+            )
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(wanted)).combine_chunks()
+                chunks = [column.chunk(0) for column in table.columns if column.num_chunks]
+                if chunks:
+                    verify_users(chunks[0], shard, events, first, place)
+                    verify_rows(chunks, shard, about["top_k"], events, seen, unseen, place)
+                place += table.num_rows
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DataError(f"shard {shard}: `{ROWS}` must be readable ({error})") from error
+    return place
 
-    first, last = shard_range(events.n_users, shard, about["shards"])
-    require(
-        about["rows"] == about["users"] == table.num_rows == last - first,
-        f"must have {last - first} rows, received: {table.num_rows}",
-    )
-    expected = events.user_ids.slice(first, last - first)
-    require(user_id.equals(expected), "must have the users of its range in order")
-    lengths = pc.list_value_length(items).to_numpy(zero_copy_only=False)
-    wanted = np.minimum(about["top_k"], unseen[first:last])
 
-    def first_user(bad: np.ndarray) -> str:
-        return str(user_id[int(np.flatnonzero(bad)[0])]) if bad.any() else ""
+def verify_users(
+    user_id: pa.Array, shard: int, events: Interactions, first: int, place: int
+) -> None:
+    """The users of a row group must be those from `place` on, in the order of the dataset. `first`
+    is where the shard must begin."""
+    expected = events.user_ids.slice(place, len(user_id))
+    if user_id.equals(expected):
+        return
+    found = pc.index_in(user_id, value_set=events.user_ids)
+    where = found.fill_null(-1).to_numpy()
+    row = int(np.flatnonzero(where != place + np.arange(len(where)))[0])
+    who, at, due = user_id[row].as_py(), int(where[row]), place + row
+    if at < 0:
+        raise DataError(f"shard {shard}: has user {who}, who is not in the dataset")
+    if at > due:
+        missing = events.user_ids[due].as_py()
+        raise DataError(
+            f"shard {shard}: must go on with user {missing}, who would be in no shard or out of "
+            f"order, received: user {who}"
+        )
+    if at < first:
+        raise DataError(f"shard {shard}: has user {who}, who is in an earlier shard too")
+    raise DataError(f"shard {shard}: must have each user once and sorted, received: {who} again")
 
-    wrong = lengths != wanted
-    require(not wrong.any(), f"user {first_user(wrong)} has not as many items as it must")
-    same = pc.list_value_length(scores).to_numpy(zero_copy_only=False) == lengths
-    require(bool(same.all()), "must have one score for each item")
 
-    place = pc.index_in(items.flatten(), value_set=events.item_ids)
-    require(place.null_count == 0, "has an item that is not in the dataset")
-    row = np.repeat(np.arange(last - first), lengths.astype(np.int64))
-    pair = (row + first) * np.int64(events.n_items) + place.to_numpy().astype(np.int64)
-    require(len(np.unique(pair)) == len(pair), "has an item twice for one user")
+def verify_rows(
+    columns: list[pa.Array],
+    shard: int,
+    top_k: int,
+    events: Interactions,
+    seen: np.ndarray,
+    unseen: np.ndarray,
+    place: int,
+) -> None:
+    """K distinct items each, none of them `seen`, by falling score. The error names the user."""
+    user_id, items, scores = columns
+    last = place + len(user_id)
+    row = np.repeat(np.arange(len(user_id)), lengths_of(items))
+
+    def refuse(bad: np.ndarray, what: str) -> None:
+        if bad.any():
+            who = user_id[int(np.flatnonzero(bad)[0])].as_py()
+            raise DataError(f"shard {shard}: user {who} {what}")
+
+    def refuse_entry(bad: np.ndarray, what: str) -> None:
+        refuse(np.bincount(row[bad], minlength=len(user_id)) > 0, what)
+
+    wanted = np.minimum(top_k, unseen[place:last])
+    refuse(lengths_of(items) != wanted, "has not as many items as it must")
+    refuse(lengths_of(scores) != wanted, "must have one score for each item")
+    found = pc.index_in(items.flatten(), value_set=events.item_ids)
+    item = found.fill_null(-1).to_numpy().astype(np.int64)
+    refuse_entry(item < 0, "has an item that is not in the dataset")
+    pair = (row + place) * np.int64(events.n_items) + item
+    again = np.ones(len(pair), bool)
+    again[np.unique(pair, return_index=True)[1]] = False
+    refuse_entry(again, "has an item twice")
     had = np.searchsorted(seen, pair, "right") > np.searchsorted(seen, pair)
-    require(not had.any(), f"has an item that user {first_user_of(user_id, row, had)} had already")
+    refuse_entry(had, "has an item that they had already")
     value = scores.flatten().to_numpy(zero_copy_only=False)
-    require(bool(np.isfinite(value).all()), "has a score that is no number")
-    rising = (value[1:] > value[:-1]) & (row[1:] == row[:-1])
-    require(not rising.any(), "has scores that rise within a row")
+    refuse_entry(~np.isfinite(value), "has a score that is no number")
+    rising = np.zeros(len(value), bool)
+    rising[1:] = (value[1:] > value[:-1]) & (row[1:] == row[:-1])
+    refuse_entry(rising, "has scores that rise")
 
 
-def first_user_of(user_id: pa.Array, row: np.ndarray, bad: np.ndarray) -> str:
-    """The user of the first bad entry."""
-    return str(user_id[int(row[np.flatnonzero(bad)[0]])]) if bad.any() else ""
+def lengths_of(lists: pa.Array) -> np.ndarray:
+    """How long each list is; one that is null has none."""
+    return pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64)

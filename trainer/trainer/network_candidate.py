@@ -4,7 +4,7 @@ Batches always have the same shape, and a last short one is padded, so one compi
 serves all of them. They are smaller where there are more items.
 """
 
-from functools import partial
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from trainer import network
+from trainer.best_items import Factors
 from trainer.config import TrainConfig
-from trainer.top_k import rows_at_once
+from trainer.top_k import MOST_ROWS, rows_at_once
 
 
 class NetworkCandidate:
@@ -40,6 +41,30 @@ class NetworkCandidate:
             item_rows >= 0, fitted[np.maximum(item_rows, 0)], False
         )
         self.program = jax.jit(partial(score, self.model))
+        self.encoder = jax.jit(partial(encode, self.model))
+
+    @cached_property
+    def factors(self) -> Factors | None:
+        """What a user's vector is multiplied with, for the dataset's items that are known. Nothing
+        where the model is a user's own, which gives scores and no vectors."""
+        if self.model.scores_items:
+            return None
+        known = np.flatnonzero(self.known)
+        rows = self.item_rows[known]
+        table, bias = (np.asarray(part) for part in item_side(self.model, self.weights, self.other))
+        return Factors(known, np.ascontiguousarray(table[rows + 1]), bias[rows + 1])
+
+    def user_vectors(
+        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
+    ) -> np.ndarray:
+        """One vector (float32) for each history."""
+        vectors = []
+        for first in range(0, len(start), MOST_ROWS):
+            some = slice(first, min(first + MOST_ROWS, len(start)))
+            history, users = self.inputs(item, start[some], end[some], user[some], MOST_ROWS)
+            made = np.asarray(self.encoder(self.weights, self.other, history, users))
+            vectors.append(made[: some.stop - first])
+        return np.concatenate(vectors)
 
     def scores(
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
@@ -57,20 +82,27 @@ class NetworkCandidate:
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
     ) -> np.ndarray:
         """Scores of up to `size` histories, padded to `size` rows."""
-        places = end[:, None] - self.length + np.arange(self.length)[None, :]
-        rows = self.item_rows[item[np.maximum(places, 0)]]
-        usable = (places >= start[:, None]) & (rows >= 0)
-        usable &= self.fitted[np.maximum(rows, 0)]
-        history = np.zeros((self.size, self.length), np.int32)
-        history[: len(start)] = packed(np.where(usable, rows + 1, 0))
-        users = np.full(self.size, -1, np.int32)
-        users[: len(start)] = self.user_rows[user]
+        history, users = self.inputs(item, start, end, user, self.size)
         all_scores = np.asarray(self.program(self.weights, self.other, history, users))
         chosen = all_scores[:, np.maximum(self.item_rows, 0)]
         # What the model was not fitted on has a random vector: it goes below all that is known,
         # in a tie, where a mid-rank gives it no luck.
         floor = np.min(chosen, axis=1, keepdims=True, where=self.known, initial=np.inf) - 1.0
         return np.where(self.known, chosen, np.where(np.isfinite(floor), floor, 0.0))
+
+    def inputs(
+        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray, size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the model reads for up to `size` histories, padded to `size` rows."""
+        places = end[:, None] - self.length + np.arange(self.length)[None, :]
+        rows = self.item_rows[item[np.maximum(places, 0)]]
+        usable = (places >= start[:, None]) & (rows >= 0)
+        usable &= self.fitted[np.maximum(rows, 0)]
+        history = np.zeros((size, self.length), np.int32)
+        history[: len(start)] = packed(np.where(usable, rows + 1, 0))
+        users = np.full(size, -1, np.int32)
+        users[: len(start)] = self.user_rows[user]
+        return history, users
 
 
 def packed(history: np.ndarray) -> np.ndarray:
@@ -79,13 +111,32 @@ def packed(history: np.ndarray) -> np.ndarray:
     return np.take_along_axis(history, order, axis=1)
 
 
+def state(model: keras.Model, weights: list, other: list) -> list[tuple]:
+    """The model's variables with the values to use instead."""
+    return [
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, other, strict=True),
+    ]
+
+
+def encode(
+    model: keras.Model, weights: list, other: list, history: jax.Array, user: jax.Array
+) -> jax.Array:
+    """The vector at the last place of each history."""
+    with keras.StatelessScope(state_mapping=state(model, weights, other)):
+        return model(history, user)[:, -1]
+
+
+def item_side(model: keras.Model, weights: list, other: list) -> tuple[jax.Array, jax.Array]:
+    """Vector and bias of each of the table's rows; row 0 is padding."""
+    with keras.StatelessScope(state_mapping=state(model, weights, other)):
+        table = model.items.embeddings.value
+        return table, jnp.broadcast_to(model.item_bias(), table.shape[:1])
+
+
 def score(
     model: keras.Model, weights: list, other: list, history: jax.Array, user: jax.Array
 ) -> jax.Array:
     """All item scores for the last place of each history."""
-    pairs = [
-        *zip(model.trainable_variables, weights, strict=True),
-        *zip(model.non_trainable_variables, other, strict=True),
-    ]
-    with keras.StatelessScope(state_mapping=pairs):
+    with keras.StatelessScope(state_mapping=state(model, weights, other)):
         return network.all_scores(model, model(history, user)[:, -1])[..., 1:]

@@ -1,32 +1,25 @@
 """The recommend stage: the best items of each user of one shard, unseen ones unless repeats count.
 
-A shard is a contiguous range of the sorted users. Users are scored in blocks that lie on a grid
-over all users, not over the shard, so every user is computed in the same company and place
-whatever the number of shards: N shards give the rows of one, bit by bit. A block has fewer users
-where there are more items, so that what it needs in memory does not grow with the catalogue.
+N shards give the rows of one, bit by bit, on machines of one kind: users are computed in blocks
+that lie on a grid over all of them (`fan_out.py`). A shard that is there already and is whole is
+left as it is.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainer import candidates, model_files, rule
-from trainer.atomic import sha256_of, write_json, write_with
-from trainer.config import RecommendConfig
+from trainer.atomic import sha256_of, write_json
+from trainer.best_items import best_items, block_size
+from trainer.config import BASELINES, RecommendConfig
 from trainer.dataset import Interactions, read_interactions
-from trainer.metrics import Candidate, hide_seen
+from trainer.fan_out import shard_range
+from trainer.metrics import Candidate
 from trainer.progress import Progress
-from trainer.top_k import rows_at_once, top_k
-
-ROWS, SHARD = "recommendations.parquet", "shard.json"
-
-
-def shard_range(n_users: int, shard: int, shards: int) -> tuple[int, int]:
-    """The users of a shard, as even as whole users allow."""
-    return n_users * shard // shards, n_users * (shard + 1) // shards
+from trainer.shard_files import ROWS, SHARD, Block, finished, write_rows
 
 
 def recommend(
@@ -45,34 +38,27 @@ def recommend(
     events = read_interactions(data_dir)
     model_dir = input_dir / "train" / "model"
     going_by = rule.served(rule.written(model_dir), config.repeats, events, run_id)
-    serving = candidates.candidate(config.candidate, events, events, model_dir, model_files.SERVED)
-    first, last = shard_range(events.n_users, shard, shards)
-    lengths, items, scores = [], [], []
-    size = rows_at_once(events.n_items)
-    for low in range(first // size * size, last if last > first else 0, size):
-        progress.tick(max(low - first, 0), last - first, config.candidate)
-        users = np.arange(low, min(low + size, events.n_users))
-        counted, best, values = block_rows(
-            serving, events, users, config.top_k, going_by, (first, last)
-        )
-        lengths.append(counted)
-        items.append(best)
-        scores.append(values)
-    table = rows_table(events, first, last, lengths, items, scores)
-    path = out_dir / ROWS
-    write_with(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
-    about = {
+    what = {
         "shard": shard,
         "shards": shards,
-        "users": last - first,
-        "rows": table.num_rows,
-        "sha256": sha256_of(path),
         "top_k": config.top_k,
         "candidate": config.candidate,
         "repeats": going_by.repeats,
         rule.KEY: going_by.record(),
         "dataset_fingerprint": events.fingerprint,
+        "model_sha256": model_sha256(config.candidate, model_dir),
     }
+    there = finished(out_dir, what)
+    if there is not None:
+        progress.say("done: the shard was there already", there["users"], there["users"])
+        return there
+    serving = candidates.candidate(config.candidate, events, events, model_dir, model_files.SERVED)
+    size = block_size(serving, events.n_items)
+    first, last = shard_range(events.offsets, size, shard, shards)
+    path = out_dir / ROWS
+    made = blocks(config, serving, events, (first, last, size), going_by.repeats, progress)
+    rows = write_rows(path, events, first, made)
+    about = {**what, "users": last - first, "rows": rows, "sha256": sha256_of(path)}
     if drop_rows:
         path.unlink()
     write_json(out_dir / SHARD, about)
@@ -80,43 +66,28 @@ def recommend(
     return about
 
 
-def block_rows(
+def blocks(
+    config: RecommendConfig,
     serving: Candidate,
     events: Interactions,
-    users: np.ndarray,
-    most: int,
-    going_by: rule.Rule,
-    wanted: tuple[int, int],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lengths, items and scores of the wanted users of one whole block."""
-    start, end = events.offsets[users], events.offsets[users + 1]
-    scores = serving.scores(events.item, start, end, users)
-    if not going_by.repeats:
-        hide_seen(scores, events.item, start, end)
-    best, values = top_k(scores, most)
-    mine = (users >= wanted[0]) & (users < wanted[1])
-    best, values = best[mine], values[mine]
-    visible = np.isfinite(values)
-    return visible.sum(axis=1), best[visible], values[visible]
+    place: tuple[int, int, int],
+    repeats: bool,
+    progress: Progress,
+) -> Iterator[Block]:
+    """The best items of the users `first..last` of `place`, from whole blocks of its size."""
+    first, last, size = place
+    for low in range(first // size * size, last if first < last else 0, size):
+        progress.tick(max(low - first, 0), last - first, config.candidate)
+        users = np.arange(low, min(low + size, events.n_users))
+        best, values = best_items(serving, events, users, config.top_k, repeats)
+        mine = (users >= first) & (users < last)
+        best, values = best[mine], values[mine]
+        visible = np.isfinite(values)
+        yield visible.sum(axis=1), best[visible], values[visible]
 
 
-def rows_table(
-    events: Interactions,
-    first: int,
-    last: int,
-    lengths: list[np.ndarray],
-    items: list[np.ndarray],
-    scores: list[np.ndarray],
-) -> pa.Table:
-    """One row for each user, items and scores as lists."""
-    none = np.zeros(0, np.int64)
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([none, *lengths]))]).astype(np.int32)
-    chosen = events.item_ids.take(pa.array(np.concatenate([none, *items])))
-    values = pa.array(np.concatenate([none.astype(np.float32), *scores]).astype(np.float32))
-    return pa.table(
-        {
-            "user_id": events.user_ids.slice(first, last - first),
-            "items": pa.ListArray.from_arrays(pa.array(offsets), chosen),
-            "scores": pa.ListArray.from_arrays(pa.array(offsets), values),
-        }
-    )
+def model_sha256(candidate: str, model_dir: Path) -> str:
+    """Which weights serve, as the model's own record has it; a baseline has none."""
+    if candidate in BASELINES or not (model_dir / "config.json").is_file():
+        return ""
+    return sha256_of(model_dir / "config.json")

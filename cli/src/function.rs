@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use trainspot_edge::aws::{InvokeError, Invoker};
 
+use crate::credentials;
 use crate::problem::{Exit, Problem, root};
 
 /// A function as a person names it.
@@ -50,6 +51,9 @@ impl Function<'_> {
                 may_have_run: may,
                 source,
             } => {
+                if let Some(problem) = credentials::trouble(source.as_ref()) {
+                    return problem;
+                }
                 let problem = Problem::new(
                     Exit::Unreachable,
                     format!(

@@ -5,6 +5,7 @@ mod cancel;
 mod check;
 mod clean;
 mod command_line;
+mod credentials;
 mod demo;
 mod doctor;
 mod fragment;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use trainspot_edge::cas::CasError;
 use trainspot_edge::store::StoreError;
 
+use crate::credentials;
+
 /// Exit codes that scripts may rely on. Usage errors are clap's own 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -62,22 +64,30 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unreachable { what, source } => {
+                if let Some(problem) = credentials::trouble(source.as_ref()) {
+                    return problem;
+                }
                 Self::new(Exit::Unreachable, format!("no answer from the store for `{what}`: {}", root(source.as_ref())))
                     .hint("check AWS_ENDPOINT_URL, region and credentials; `trainspot local serve` keeps a local cloud running")
             }
-            StoreError::Denied { what } => Self::new(Exit::Denied, format!("the store denies `{what}`"))
-                .hint("check whose credentials these are, and the bucket's policy"),
-            StoreError::NoBucket { what } => {
-                Self::new(Exit::Configuration, format!("there is no such bucket: `{what}`"))
-                    .hint("give the results bucket by --bucket or TRAINSPOT_RESULTS_BUCKET")
+            StoreError::Denied { what } => {
+                Self::new(Exit::Denied, format!("the store denies `{what}`"))
+                    .hint("check whose credentials these are, and the bucket's policy")
             }
-            StoreError::Malformed { key, why } => {
-                Self::new(Exit::Data, format!("document `{key}` cannot be read: {why}"))
-            }
+            StoreError::NoBucket { what } => Self::new(
+                Exit::Configuration,
+                format!("there is no such bucket: `{what}`"),
+            )
+            .hint("give the results bucket by --bucket or TRAINSPOT_RESULTS_BUCKET"),
+            StoreError::Malformed { key, why } => Self::new(
+                Exit::Data,
+                format!("document `{key}` cannot be read: {why}"),
+            ),
             StoreError::Changed { .. } => Self::new(Exit::Data, error.to_string()),
-            StoreError::File { what, source } => {
-                Self::new(Exit::Configuration, format!("local file for `{what}`: {source}"))
-            }
+            StoreError::File { what, source } => Self::new(
+                Exit::Configuration,
+                format!("local file for `{what}`: {source}"),
+            ),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod clients;
+mod credentials;
 #[cfg(feature = "invoke")]
 mod invoke;
 #[cfg(feature = "invoke")]
@@ -10,5 +11,6 @@ mod s3;
 mod sns;
 
 pub use clients::{Aws, behaviour};
+pub use credentials::{CredentialsRefused, refusal};
 #[cfg(feature = "invoke")]
 pub use invoke::{InvokeError, Invoker};

@@ -10,7 +10,9 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use aws_smithy_http_client::{Builder, tls};
 use jiff::Timestamp;
+use trainspot_edge::aws::refusal;
 
+use crate::credentials;
 use crate::problem::{Exit, Problem, root};
 
 /// The variable that names the queue when no argument does; `trainspot local serve` prints it.
@@ -112,6 +114,9 @@ impl Queue {
         R: std::fmt::Debug + Send + Sync + 'static,
     {
         let url = &self.url;
+        if let Some(problem) = credentials::trouble(error) {
+            return problem;
+        }
         let Some(answered) = error.as_service_error() else {
             return Problem::new(
                 Exit::Unreachable,
@@ -119,6 +124,9 @@ impl Queue {
             )
             .hint("check AWS_ENDPOINT_URL, region and credentials; `trainspot local serve` keeps a local cloud running");
         };
+        if let Some(refused) = refusal(answered.code(), answered.message()) {
+            return credentials::refused(&refused);
+        }
         let why = answered.message().unwrap_or("no reason given");
         match answered.code().unwrap_or("no code") {
             code if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") => {
@@ -126,7 +134,7 @@ impl Queue {
                     format!("give --queue or {QUEUE_VARIABLE}: the stack's output DeadLetterQueueUrl"),
                 )
             }
-            code if code.contains("AccessDenied") || code.contains("Token") => {
+            code if code.contains("AccessDenied") => {
                 Problem::new(Exit::Denied, format!("the queue `{url}` is denied: {why}")).hint(
                     "check whose credentials these are; they need sqs:ReceiveMessage, sqs:ChangeMessageVisibility and sqs:DeleteMessage",
                 )

@@ -11,6 +11,7 @@ use aws_sdk_lambda::primitives::Blob;
 use serde_json::Value;
 
 use super::clients;
+use super::credentials::refusal;
 
 /// Above the longest time-out that the template lets a function have, with room for a cold start.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(330);
@@ -41,7 +42,7 @@ pub enum InvokeError {
         /// Name or ARN.
         function: String,
     },
-    /// The caller may not invoke it, or is not who it says.
+    /// The caller may not invoke it.
     #[error("invoking `{function}` is denied")]
     Denied {
         /// Name or ARN.
@@ -114,14 +115,17 @@ where
 {
     let function = function.to_owned();
     if let Some(answered) = error.as_service_error() {
+        if let Some(refused) = refusal(answered.code(), answered.message()) {
+            return InvokeError::Unreachable {
+                function,
+                may_have_run: false,
+                source: refused.into(),
+            };
+        }
         let code = answered.code().unwrap_or("no code");
         return match code {
             "ResourceNotFoundException" => InvokeError::Unknown { function },
-            "AccessDeniedException"
-            | "UnrecognizedClientException"
-            | "InvalidSignatureException"
-            | "ExpiredTokenException"
-            | "MissingAuthenticationToken" => InvokeError::Denied { function },
+            "AccessDeniedException" => InvokeError::Denied { function },
             _ => InvokeError::NotInvoked {
                 function,
                 why: format!(

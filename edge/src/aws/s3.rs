@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 
 use super::Aws;
+use super::credentials::refusal;
 use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
 use crate::world::World;
 
@@ -222,6 +223,15 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
+    let message = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::message);
+    if let Some(refused) = refusal(code(&error), message) {
+        return StoreError::Unreachable {
+            what,
+            source: refused.into(),
+        };
+    }
     match code(&error) {
         Some("AccessDenied") => StoreError::Denied { what },
         Some("NoSuchBucket") => StoreError::NoBucket { what },

@@ -10,6 +10,7 @@ mod functions;
 mod image;
 mod letters;
 mod network;
+mod offerings;
 mod pushed;
 mod queues;
 mod roles;

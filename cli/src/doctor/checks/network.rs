@@ -1,6 +1,6 @@
 //! Zones and subnets against what EC2 offers there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use super::super::call::Call;
 use super::super::case::Case;
 use super::super::command::Answers;
 use super::super::finding::{Finding, json};
+use super::offerings;
 use super::stack::some;
 
 const SUBNETS: &str = "subnets";
@@ -47,36 +48,9 @@ fn zones_call(case: &Case) -> Call {
     )
 }
 
-/// Every instance type that an environment names, by the queues that use it.
-fn types(case: &Case) -> BTreeMap<String, BTreeSet<String>> {
-    let mut types: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for queue in case.template.queues() {
-        for name in queue.instance_types {
-            let queues = types.entry(name.clone()).or_default();
-            queues.insert(queue.logical_id.to_owned());
-        }
-    }
-    types
-}
-
-fn offerings_call(case: &Case) -> Call {
-    let names: Vec<String> = types(case).into_keys().collect();
-    case.call(
-        "ec2:DescribeInstanceTypeOfferings",
-        [
-            "ec2",
-            "describe-instance-type-offerings",
-            "--location-type",
-            "availability-zone",
-            "--filters",
-            &format!("Name=instance-type,Values={}", names.join(",")),
-        ],
-    )
-}
-
 pub(super) fn calls(case: &Case) -> Vec<Call> {
     let place = subnets_call(case).unwrap_or_else(|| zones_call(case));
-    vec![place, offerings_call(case)]
+    vec![place, offerings::call(case)]
 }
 
 pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
@@ -84,11 +58,12 @@ pub(super) fn findings(case: &Case, answers: &Answers) -> Vec<Finding> {
     let zones = zones(case, answers);
     let (finding, zones) = zones.unwrap_or_else(|finding| (finding, BTreeSet::new()));
     found.push(finding);
-    let call = offerings_call(case);
+    let call = offerings::call(case);
     let answer = answers.of(&call);
     match json("instance types", &call, &answer) {
         Ok(value) if !zones.is_empty() => {
-            let all = offered(&types(case), &zones, value).into_iter();
+            let all = offerings::offered(&offerings::types(case), &zones, &case.region, value)
+                .into_iter();
             found.extend(all.map(|one| one.asked(&call)));
         }
         Ok(_) => {}
@@ -195,109 +170,11 @@ fn of_subnets(answer: &Value) -> Finding {
     )
 }
 
-/// Whether the types are offered where hosts may run.
-fn offered(
-    types: &BTreeMap<String, BTreeSet<String>>,
-    zones: &BTreeSet<String>,
-    answer: &Value,
-) -> Vec<Finding> {
-    let list = answer
-        .get("InstanceTypeOfferings")
-        .and_then(Value::as_array);
-    let mut there: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for offering in list.into_iter().flatten() {
-        let text = |name: &str| offering.get(name).and_then(Value::as_str);
-        if let (Some(name), Some(zone)) = (text("InstanceType"), text("Location"))
-            && zones.contains(zone)
-        {
-            there.entry(name).or_default().insert(zone);
-        }
-    }
-    let mut queues: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, used_by) in types {
-        for queue in used_by {
-            queues.entry(queue).or_default().push(name);
-        }
-    }
-    queues
-        .into_iter()
-        .map(|(queue, names)| {
-            let check = format!("instance types, {queue}");
-            let nowhere: Vec<&str> = names
-                .iter()
-                .copied()
-                .filter(|name| !there.contains_key(name))
-                .collect();
-            let bare: Vec<&str> = zones
-                .iter()
-                .map(String::as_str)
-                .filter(|zone| {
-                    !names
-                        .iter()
-                        .any(|name| there.get(name).is_some_and(|zones| zones.contains(zone)))
-                })
-                .collect();
-            let shown: Vec<&str> = zones.iter().map(String::as_str).collect();
-            if nowhere.len() == names.len() {
-                Finding::bad(
-                    &check,
-                    format!("none of them is offered in {}", some(&shown)),
-                    "name types that are, or use other zones",
-                )
-            } else if !nowhere.is_empty() {
-                Finding::warn(
-                    &check,
-                    format!("{} is offered in none of {}", some(&nowhere), some(&shown)),
-                    "take it off the list, or use other zones: it can never be had here",
-                )
-            } else if !bare.is_empty() {
-                Finding::warn(
-                    &check,
-                    format!("{} offers none of them", some(&bare)),
-                    "use other zones, or add types that are offered there",
-                )
-            } else {
-                Finding::ok(
-                    &check,
-                    format!("all {} are offered in {}", names.len(), some(&shown)),
-                )
-            }
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::finding::Verdict;
     use super::*;
     use serde_json::json;
-
-    fn verdict(offerings: &[(&str, &str)], names: &[&str]) -> Verdict {
-        let types = names
-            .iter()
-            .map(|name| ((*name).to_owned(), BTreeSet::from(["SpotQueue".to_owned()])))
-            .collect();
-        let zones = BTreeSet::from(["us-east-1a".to_owned(), "us-east-1b".to_owned()]);
-        let list: Vec<_> = offerings
-            .iter()
-            .map(|(name, zone)| json!({"InstanceType": name, "LocationType": "availability-zone", "Location": zone}))
-            .collect();
-        let found = offered(&types, &zones, &json!({ "InstanceTypeOfferings": list }));
-        found[0].verdict
-    }
-
-    #[test]
-    fn types_are_judged_by_the_zones_that_are_used() {
-        let both = [("g5.xlarge", "us-east-1a"), ("g5.xlarge", "us-east-1b")];
-
-        assert_eq!(verdict(&both, &["g5.xlarge"]), Verdict::Ok);
-        assert_eq!(verdict(&both, &["g5.xlarge", "g6.xlarge"]), Verdict::Warn);
-        assert_eq!(verdict(&both[..1], &["g5.xlarge"]), Verdict::Warn);
-        assert_eq!(
-            verdict(&[("g5.xlarge", "us-east-1f")], &["g5.xlarge"]),
-            Verdict::Bad
-        );
-    }
 
     #[test]
     fn subnets_are_judged_by_zones_and_addresses() {

@@ -18,18 +18,42 @@ struct ServiceRole {
     name: &'static str,
     service: &'static str,
     what_for: &'static str,
+    /// Whether Batch makes it by itself when it first needs it. What it does not make must be there before the first
+    /// job: without it no host starts, and the job waits and says nothing.
+    comes_with_use: bool,
 }
 
-const SERVICE_ROLES: [ServiceRole; 2] = [
+/// Of Batch and of what it starts hosts through.
+const SERVICE_ROLES: [ServiceRole; 5] = [
     ServiceRole {
         name: "AWSServiceRoleForBatch",
         service: "batch.amazonaws.com",
         what_for: "compute environments",
+        comes_with_use: false,
     },
     ServiceRole {
         name: "AWSServiceRoleForEC2Spot",
         service: "spot.amazonaws.com",
         what_for: "Spot hosts",
+        comes_with_use: false,
+    },
+    ServiceRole {
+        name: "AWSServiceRoleForEC2SpotFleet",
+        service: "spotfleet.amazonaws.com",
+        what_for: "fleets of Spot hosts",
+        comes_with_use: true,
+    },
+    ServiceRole {
+        name: "AWSServiceRoleForAutoScaling",
+        service: "autoscaling.amazonaws.com",
+        what_for: "groups of hosts",
+        comes_with_use: true,
+    },
+    ServiceRole {
+        name: "AWSServiceRoleForECS",
+        service: "ecs.amazonaws.com",
+        what_for: "clusters of hosts",
+        comes_with_use: true,
     },
 ];
 
@@ -107,6 +131,14 @@ fn service_role(role: &ServiceRole, call: &Call, answer: &Answer, is_deployed: b
     );
     match answer {
         Answer::Json(_) => Finding::ok(&check, format!("it is there, for {}", role.what_for)),
+        Answer::Absent { .. } if role.comes_with_use => Finding::ok(
+            &check,
+            format!(
+                "it is not there yet; Batch makes it when it first needs it, for {}",
+                role.what_for
+            ),
+        )
+        .with(format!("only if jobs stay RUNNABLE: {make}")),
         Answer::Absent { .. } if is_deployed => Finding::bad(
             &check,
             format!(
@@ -273,18 +305,20 @@ mod tests {
     }
 
     #[test]
-    fn a_service_role_may_be_absent_before_the_first_deploy_only() {
+    fn a_service_role_may_be_absent_before_the_first_deploy_or_where_batch_makes_it() {
         let call = Call::new("us-east-1", "iam:GetRole", ["iam", "get-role"]);
         let absent = Answer::Absent {
             code: "NoSuchEntity".to_owned(),
             message: String::new(),
         };
-        let verdict =
-            |is_deployed| service_role(&SERVICE_ROLES[0], &call, &absent, is_deployed).verdict;
+        let verdicts = |is_deployed| {
+            SERVICE_ROLES
+                .each_ref()
+                .map(|role| service_role(role, &call, &absent, is_deployed).verdict)
+        };
+        let (bad, warn, ok) = (Verdict::Bad, Verdict::Warn, Verdict::Ok);
 
-        assert_eq!(
-            [verdict(false), verdict(true)],
-            [Verdict::Warn, Verdict::Bad]
-        );
+        assert_eq!(verdicts(false), [warn, warn, ok, ok, ok]);
+        assert_eq!(verdicts(true), [bad, bad, ok, ok, ok]);
     }
 }

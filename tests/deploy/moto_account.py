@@ -141,6 +141,7 @@ CHANGES_FOR_MOTO = {
     "AWS::Batch::ComputeEnvironment": ("a service role: moto wants one, where Batch takes its service-linked one"),
     "AWS::NoValue": "lists without what is not there: moto would keep an empty element",
     "AWS::CloudWatch::Alarm": "its ARN is written out: moto makes no alarms, so that none has one",
+    "DeletionPolicy": "Retain in place of RetainExceptOnCreate, which moto takes for leave to delete",
     "Parameters": "lists are given even where they are the default: moto does not split a default",
 }
 
@@ -150,6 +151,8 @@ def for_moto(template: dict[str, Any], parameters: dict[str, str], name: str = N
     stack = Stack(template, parameters, name, {})
     changed = copy.deepcopy(template)
     for logical_id, resource in changed["Resources"].items():
+        if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
+            resource["DeletionPolicy"] = "Retain"
         match resource["Type"]:
             case "AWS::ECR::Repository":
                 resource["Properties"]["RepositoryName"] = f"{name}-{logical_id.lower()}"

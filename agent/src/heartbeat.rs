@@ -17,6 +17,8 @@ pub(crate) struct Heartbeat {
     file: PathBuf,
     latest: Option<Progress>,
     moved_at: Option<Timestamp>,
+    /// Whoever writes it in another shape hears of it, once.
+    has_complained: bool,
 }
 
 impl Heartbeat {
@@ -26,17 +28,26 @@ impl Heartbeat {
             file: output_dir.join(PROGRESS),
             latest: None,
             moved_at: None,
+            has_complained: false,
         }
     }
 
     /// Reads it again. What cannot be read is as good as unchanged: the program writes by rename,
     /// but a foreign one may not.
     pub(crate) fn look(&mut self, now: Timestamp) {
-        let read = fs::read(&self.file)
-            .ok()
-            .and_then(|body| serde_json::from_slice(&body).ok());
-        if let Some(progress) = read {
-            self.take(progress, now);
+        let Ok(body) = fs::read(&self.file) else {
+            return;
+        };
+        match serde_json::from_slice(&body) {
+            Ok(progress) => self.take(progress, now),
+            Err(error) if self.latest.is_none() && !self.has_complained => {
+                self.has_complained = true;
+                tracing::warn!(
+                    "`{PROGRESS}` must be {{\"step\": n, \"total\": n}}, put in place by rename: {error}; \
+                     until it is, no heartbeat is seen"
+                );
+            }
+            Err(_) => {}
         }
     }
 
@@ -93,7 +104,7 @@ mod tests {
             total: 100,
             rate: 1.0,
             detail: String::new(),
-            at: at(0),
+            at: Some(at(0)),
         }
     }
 

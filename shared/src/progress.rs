@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Progress {
     /// Work done, in the program's own steps.
     pub step: u64,
-    /// All the work, in the same steps.
+    /// All the work, in the same steps; 0 = unknown.
+    #[serde(default)]
     pub total: u64,
     /// Steps a second, lately.
     #[serde(default)]
@@ -16,8 +17,9 @@ pub struct Progress {
     /// One line for a person.
     #[serde(default)]
     pub detail: String,
-    /// When it was written.
-    pub at: Timestamp,
+    /// When it was written, for people; whoever watches goes by the file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl Progress {
@@ -29,5 +31,18 @@ impl Progress {
         } else {
             (self.step as f64 / self.total as f64).clamp(0.0, 1.0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_alone_is_a_heartbeat() {
+        let progress: Progress = serde_json::from_str(r#"{"step":3}"#).expect("a heartbeat");
+
+        assert_eq!((progress.step, progress.total), (3, 0));
+        assert!(progress.share().abs() < f64::EPSILON);
     }
 }

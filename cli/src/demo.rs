@@ -56,7 +56,7 @@ struct Told {
 pub(crate) async fn demo(arguments: &DemoArguments, port: u16) -> anyhow::Result<()> {
     let specs = Specs::parse()?;
     arguments.parts.check(&[&specs.recommender.pipeline])?;
-    let files = data::files(&arguments.data)?;
+    let files = data::files(&arguments.data, true)?;
     folder::make_ready(&arguments.folder)?;
     let local = Local::start(&arguments.parts, &arguments.folder, port, |settings| {
         settings.notice_lead = NOTICE_LEAD;

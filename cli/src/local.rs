@@ -8,6 +8,7 @@ pub(crate) mod data;
 pub(crate) mod folder_lock;
 pub(crate) mod follow;
 pub(crate) mod narrator;
+pub(crate) mod reclaim;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod tick;

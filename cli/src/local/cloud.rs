@@ -45,6 +45,9 @@ pub(crate) struct Parts {
     /// The folder with the Python package `trainer`
     #[arg(long, default_value = "trainer", value_name = "DIR")]
     pub(crate) trainer: PathBuf,
+    /// A folder that your image adds to the trainer's: it comes first on PATH and PYTHONPATH
+    #[arg(long, value_name = "DIR")]
+    pub(crate) code: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) containers: Containers,
 }
@@ -67,7 +70,21 @@ impl Parts {
             ));
         }
         if self.containers.images()?.is_some() {
-            return Ok(());
+            return match &self.code {
+                None => Ok(()),
+                Some(_) => Err(Problem::new(
+                    Exit::Configuration,
+                    "--code stands in for an image's content, and --container brings an image",
+                )
+                .hint("leave one of them out")),
+            };
+        }
+        if let Some(code) = self.code.as_deref().filter(|code| !code.is_dir()) {
+            return Err(missing(
+                code,
+                "folder of programs",
+                "--code takes the folder whose content your image adds",
+            ));
         }
         let agent = self.binaries.join("trainspot-agent");
         if !agent.is_file() {
@@ -104,15 +121,21 @@ impl Parts {
         let agent = absolute(&self.binaries.join("trainspot-agent"))?;
         // Not resolved further: a link out of the environment would leave it.
         let python_folder = absolute(self.python.parent().unwrap_or(Path::new(".")))?;
+        let trainer = absolute(&self.trainer)?;
+        let code = self.code.as_deref().map(absolute).transpose()?;
+        let first = code.map_or(String::new(), |code| format!("{}:", code.display()));
         let mut env = environment();
         env.extend([
             (
                 "PATH".to_owned(),
-                format!("{}:/usr/local/bin:/usr/bin:/bin", python_folder.display()),
+                format!(
+                    "{first}{}:/usr/local/bin:/usr/bin:/bin",
+                    python_folder.display()
+                ),
             ),
             (
                 "PYTHONPATH".to_owned(),
-                absolute(&self.trainer)?.display().to_string(),
+                format!("{first}{}", trainer.display()),
             ),
             // The working tree is not the container's to write into.
             ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
@@ -128,7 +151,7 @@ impl Parts {
         })
     }
 
-    /// Stands in for the image's digest: changes with the agent's binary and with the trainer's source.
+    /// Stands in for the image's digest: changes with the agent's binary, the trainer's source and what `--code` adds.
     fn digest(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         let agent = self.binaries.join("trainspot-agent");
@@ -144,22 +167,32 @@ impl Parts {
         text.push_str(&format!("agent {} {}\n", seen.len(), built.as_nanos()));
         let package = self.trainer.join("trainer");
         if package.is_dir() {
-            let mut sources: Vec<_> = std::fs::read_dir(&package)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .with_context(|| format!("read folder `{}`", package.display()))?
-                .into_iter()
-                .map(|entry| entry.path())
-                .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
-                .collect();
-            sources.sort();
-            for source in sources {
-                let bytes = std::fs::read(&source)
-                    .with_context(|| format!("read `{}`", source.display()))?;
-                text.push_str(&format!("{} {}\n", source.display(), sha256_hex(&bytes)));
-            }
+            list_digests(&package, &mut text)?;
+        }
+        if let Some(code) = &self.code {
+            list_digests(code, &mut text)?;
         }
         Ok(sha256_hex(text.as_bytes()))
     }
+}
+
+/// A line for each file below a folder, in the order of their names. What Python compiled is no source.
+fn list_digests(folder: &Path, text: &mut String) -> anyhow::Result<()> {
+    let doing = || format!("read folder `{}`", folder.display());
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(doing)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if path.is_file() {
+            let read = std::fs::read(&path).with_context(|| format!("read `{}`", path.display()));
+            text.push_str(&format!("{} {}\n", path.display(), sha256_hex(&read?)));
+        } else if path.is_dir() && entry.file_name() != "__pycache__" {
+            list_digests(&path, text)?;
+        }
+    }
+    Ok(())
 }
 
 /// What every job is told, whether it is a program or a container.

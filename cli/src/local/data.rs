@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use md5::{Digest as _, Md5};
 use trainspot_edge::store::{Condition, Listed, Store};
 use trainspot_shared::dataset::READY;
-use trainspot_shared::pipeline::DataSpec;
+use trainspot_shared::pipeline::{DataSpec, Pipeline};
 
 use crate::parquet_footer::{self, FooterError};
 use crate::problem::{Exit, Problem};
 
-/// What every Parquet file of a dataset has; `weight` may be there too.
+/// What every Parquet file that the reference trainer reads has; `weight` may be there too.
 const COLUMNS: [&str; 3] = ["user_id", "item_id", "timestamp"];
 const PIECE: usize = 1 << 16;
 
@@ -37,8 +37,20 @@ pub(crate) struct PutFiles {
     pub(crate) others: usize,
 }
 
-/// The files of a dataset's folder, each checked for its columns. Hidden ones and a marker are left out.
-pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<DataFile>> {
+/// The command line of the reference trainer, whatever the Python is called.
+const REFERENCE: [&str; 2] = ["-m", "trainer"];
+
+/// Whether the reference trainer reads the dataset: what another program wants to see in it is its own affair.
+pub(crate) fn is_for_reference(pipeline: &Pipeline) -> bool {
+    let program = &pipeline.train.program;
+    program
+        .windows(REFERENCE.len())
+        .any(|words| words == REFERENCE)
+}
+
+/// The files of a dataset's folder; with `is_checked`, each for the reference trainer's columns. Hidden ones and a
+/// marker are left out.
+pub(crate) fn files(folder: &Path, is_checked: bool) -> anyhow::Result<Vec<DataFile>> {
     if !folder.is_dir() {
         let sentence = format!("dataset folder `{}` is not there", folder.display());
         return Err(Problem::new(Exit::Data, sentence)
@@ -54,7 +66,8 @@ pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<DataFile>> {
             .hint("`python -m trainer import` fills one")
             .into());
     }
-    for file in files.iter().filter(|file| file.name.ends_with(".parquet")) {
+    let is_parquet = |file: &&DataFile| file.name.ends_with(".parquet");
+    for file in files.iter().filter(is_parquet).filter(|_| is_checked) {
         check_columns(&file.path)?;
     }
     Ok(files)
@@ -203,7 +216,7 @@ mod tests {
     async fn a_dataset_is_put_under_its_prefix_with_the_marker_last() {
         let store = MemoryStore::new(jiff::Timestamp::now);
         let folder = folder(&[("a.csv", "1"), ("b/c.csv", "2"), (".hidden", "3")]);
-        let files = files(folder.path()).expect("files that may be put");
+        let files = files(folder.path(), true).expect("files that may be put");
 
         let done = put(&store, BUCKET, &spec(), &files)
             .await
@@ -250,10 +263,26 @@ mod tests {
     fn an_empty_or_missing_folder_is_bad_data() {
         let empty = folder(&[("_READY", "")]);
         for path in [empty.path().to_owned(), empty.path().join("missing")] {
-            let error = files(&path).expect_err("nothing to put");
+            let error = files(&path, true).expect_err("nothing to put");
 
             let problem = error.downcast::<Problem>().expect("a problem for a person");
             assert_eq!(problem.exit, Exit::Data);
         }
+    }
+
+    #[test]
+    fn columns_are_the_reference_trainers_affair_and_nobody_elses() {
+        let with = |program: &str| {
+            let text = format!("name = \"p\"\n[train]\nprogram = {program}\n");
+            Pipeline::parse(&text).expect("a spec")
+        };
+        let folder = folder(&[("a.parquet", "of somebody else's making")]);
+
+        let reference = is_for_reference(&with(r#"["python3", "-m", "trainer", "train"]"#));
+        let own = is_for_reference(&with(r#"["python", "-m", "fit"]"#));
+
+        assert!(reference && !own);
+        assert!(files(folder.path(), reference).is_err());
+        assert!(files(folder.path(), own).is_ok());
     }
 }

@@ -68,10 +68,10 @@ pub(crate) async fn follow(
             if ledger.is_settled() {
                 return Ok(ledger);
             }
-            if !ledger.is_final()
-                && let Some(beat) = beat(local, store, run, narrator).await?
-            {
-                each(&beat).await?;
+            if !ledger.is_final() {
+                for beat in beats(local, store, run, narrator).await? {
+                    each(&beat).await?;
+                }
             }
         }
         if longest.is_some_and(|longest| began.elapsed() > longest) {
@@ -89,48 +89,74 @@ pub(crate) async fn follow(
     }
 }
 
-/// The run's job that is at work, if one is; told to the narrator on the way.
-async fn beat(
+/// The run's jobs that are at work: one, or the running children of a fan-out; told to the narrator on the way.
+async fn beats(
     local: &Local,
     store: &impl Store,
     run: &RunId,
     narrator: &Narrator,
-) -> Result<Option<Beat>, Problem> {
+) -> Result<Vec<Beat>, Problem> {
     let jobs = jobs_of(local, run);
     let Some((name, job)) = jobs
         .iter()
         .rev()
         .find(|(_, job)| is_parent(job) && is_live(job))
     else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let children: Vec<_> = jobs
         .iter()
         .filter(|(_, child)| is_child_of(child, job))
         .collect();
-    if !children.is_empty() {
-        let n_done = children
-            .iter()
-            .filter(|(_, child)| child.status == "SUCCEEDED")
-            .count();
-        narrator.share(&name.to_string(), n_done, children.len());
-        return Ok(None);
+    if children.is_empty() {
+        // The one child of a fan-out is a plain job, and works for shard 0.
+        let shard = (name.stage == Stage::Recommend).then_some(0);
+        let beat = beat(local, store, (name, job), shard).await?;
+        if let Some(Beat {
+            attempt,
+            progress: Some(progress),
+            ..
+        }) = &beat
+        {
+            narrator.heartbeat(&format!("{name} attempt {attempt}"), progress);
+        }
+        return Ok(beat.into_iter().collect());
     }
-    let attempt = u32::try_from(job.attempts_ended + 1).unwrap_or(u32::MAX);
+    let n_done = children
+        .iter()
+        .filter(|(_, child)| child.status == "SUCCEEDED")
+        .count();
+    narrator.share(&name.to_string(), n_done, children.len());
+    let mut beats = Vec::new();
+    for (name, child) in children {
+        // A later submission works for the failed shards only, and its places are not their numbers.
+        let shard = (name.submission == 1)
+            .then(|| child.job_id.split_once(':')?.1.parse().ok())
+            .flatten();
+        if shard.is_some() {
+            beats.extend(beat(local, store, (name, child), shard).await?);
+        }
+    }
+    Ok(beats)
+}
+
+/// Where a running job stands.
+async fn beat(
+    local: &Local,
+    store: &impl Store,
+    (name, job): (&JobName, &JobSnapshot),
+    shard: Option<u32>,
+) -> Result<Option<Beat>, Problem> {
     if job.status != "RUNNING" {
         return Ok(None);
     }
-    // The one child of a fan-out is a plain job, and works for shard 0.
-    let shard = (name.stage == Stage::Recommend).then_some(0);
-    let prefix = layout::results(run, name.stage, shard, name.submission, attempt);
+    let attempt = u32::try_from(job.attempts_ended + 1).unwrap_or(u32::MAX);
+    let prefix = layout::results(&name.run, name.stage, shard, name.submission, attempt);
     let key = format!("{prefix}{}", layout::file::PROGRESS);
     let fetched = store.get(&local.results, &key).await?;
     // A heartbeat in another shape is the program's affair; the ledger tells how it ends.
     let progress =
         fetched.and_then(|fetched| serde_json::from_slice::<Progress>(&fetched.body).ok());
-    if let Some(progress) = &progress {
-        narrator.heartbeat(&format!("{name} attempt {attempt}"), progress);
-    }
     Ok(Some(Beat {
         job: name.clone(),
         job_id: job.job_id.clone(),

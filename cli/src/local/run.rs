@@ -10,6 +10,7 @@ use trainspot_shared::run::{End, Run};
 use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::{Local, Parts};
 use crate::local::narrator::Narrator;
+use crate::local::reclaim::{ReclaimAt, Reclaiming};
 use crate::local::{data, follow, serve, tick};
 use crate::output;
 use crate::problem::{Exit, Problem};
@@ -32,6 +33,9 @@ pub(crate) struct RunArguments {
     /// A folder with the dataset's files, put under the pipeline's prefix
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Take a Spot host back once, with notice: the stage's, when so many per cent of it are done
+    #[arg(long, value_name = "STAGE@PERCENT")]
+    pub(crate) reclaim: Option<ReclaimAt>,
     /// Keep the local cloud running afterwards, until Ctrl-C
     #[arg(long)]
     pub(crate) keep: bool,
@@ -47,7 +51,11 @@ pub(crate) struct RunArguments {
 /// The command. Everything that can be wrong without a cloud is found before the folder is touched.
 pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<()> {
     let spec = SpecFile::read(&arguments.file)?;
-    let files = arguments.data.as_deref().map(data::files).transpose()?;
+    let is_checked = data::is_for_reference(&spec.pipeline);
+    let files = arguments.data.as_deref();
+    let files = files
+        .map(|folder| data::files(folder, is_checked))
+        .transpose()?;
     if files.is_some() && spec.pipeline.data.is_none() {
         let sentence = format!(
             "pipeline `{}` has no [data], but --data is given",
@@ -56,6 +64,9 @@ pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<(
         return Err(Problem::new(Exit::Configuration, sentence).into());
     }
     arguments.parts.check(&[&spec.pipeline])?;
+    if let Some(wanted) = &arguments.reclaim {
+        wanted.check(&spec.pipeline)?;
+    }
     let chaos = arguments.chaos.read()?;
 
     let local = Local::start(&arguments.parts, &arguments.folder, port, |settings| {
@@ -64,7 +75,7 @@ pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<(
     .await?;
     let narrator = Narrator::new();
     let outcome = tokio::select! {
-        outcome = drive(&local, &spec, files.as_deref(), arguments.tick, &narrator) => outcome,
+        outcome = drive(&local, &spec, files.as_deref(), arguments, &narrator) => outcome,
         pressed = tokio::signal::ctrl_c() => {
             pressed?;
             Err(Problem::new(Exit::Interrupted, "stopped by Ctrl-C; jobs that ran are lost, as with their hosts")
@@ -97,7 +108,7 @@ async fn drive(
     local: &Local,
     spec: &SpecFile,
     files: Option<&[data::DataFile]>,
-    at: Option<Timestamp>,
+    arguments: &RunArguments,
     narrator: &Narrator,
 ) -> anyhow::Result<Run> {
     let store = Aws::from_environment("").await;
@@ -113,10 +124,16 @@ async fn drive(
             put.put, put.unchanged
         ));
     }
-    let at = at.unwrap_or_else(Timestamp::now);
+    let at = arguments.tick.unwrap_or_else(Timestamp::now);
     let run_id = tick::deliver(local, &store, &spec.pipeline.name, at).await?;
     narrator.line(&format!("run {run_id}"));
-    Ok(follow::follow(local, &store, &run_id, narrator, None, async |_| Ok(())).await?)
+    let mut plan = Reclaiming::of(arguments.reclaim);
+    let run = follow::follow(local, &store, &run_id, narrator, None, async |beat| {
+        plan.hear(local, beat).await
+    })
+    .await?;
+    plan.verdict()?;
+    Ok(run)
 }
 
 /// A run that ended badly is no error of this command, but a script must see it.

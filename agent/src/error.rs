@@ -56,15 +56,18 @@ impl AgentError {
 
     /// Whether trying again may help.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Unreachable { .. }) | Self::Contended(_)
-        )
+        match self {
+            Self::Store(store) => store.may_pass(),
+            Self::Contended(_) => true,
+            _ => false,
+        }
     }
 
-    /// Whether a local file was not there: the program deletes its own old checkpoints.
+    /// Whether a local file was not there, or not the same from its first byte to its last: the program
+    /// deletes its own old checkpoints, and it may write while its files are read.
     pub(crate) fn is_missing_file(&self) -> bool {
         match self {
+            Self::Store(StoreError::Moving { .. }) => true,
             Self::Local { source, .. } | Self::Store(StoreError::File { source, .. }) => {
                 is_not_found(source)
             }

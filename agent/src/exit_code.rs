@@ -60,11 +60,15 @@ pub(crate) fn of_error(error: &AgentError) -> u8 {
         AgentError::Contended(_) => STORE_UNREACHABLE,
         AgentError::Local { .. } => BUG,
         AgentError::Store(store) => match store {
-            StoreError::Unreachable { .. } => STORE_UNREACHABLE,
+            StoreError::Unreachable { .. }
+            | StoreError::Garbled { .. }
+            | StoreError::NoUpload { .. } => STORE_UNREACHABLE,
             StoreError::Denied { .. } => PERMISSION,
             StoreError::Changed { .. } => BAD_DATA,
-            StoreError::NoBucket { .. } => BAD_CONFIGURATION,
-            StoreError::File { .. } | StoreError::Malformed { .. } => BUG,
+            StoreError::NoBucket { .. } | StoreError::DiskFull { .. } => BAD_CONFIGURATION,
+            StoreError::File { .. } | StoreError::Moving { .. } | StoreError::Malformed { .. } => {
+                BUG
+            }
         },
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use trainspot_edge::store::StoreError;
+use trainspot_edge::transfer::{Arrived, Transfer, Wanted};
 use trainspot_edge::{Store, World, cas};
 use trainspot_shared::dataset::{Dataset, DatasetObject};
 use trainspot_shared::digest::sha256_hex;
@@ -46,9 +46,8 @@ pub(crate) async fn job(
 }
 
 /// Fetches the pinned dataset into `folder`; a file's name is its key without the dataset's prefix.
-pub(crate) async fn dataset(
-    store: &impl Store,
-    world: &impl World,
+pub(crate) async fn dataset<S: Store, W: World>(
+    (store, world, transfer): (&S, &W, &Transfer<'_, S, W>),
     patience: Duration,
     bucket: &str,
     pinned: &Pinned,
@@ -73,20 +72,23 @@ pub(crate) async fn dataset(
         }
     }
     let source = dataset.bucket.as_str();
+    transfer.begin("fetched", dataset.size_bytes());
     stream::iter(placed)
         .map(|(object, path)| async move {
-            let fetched = patiently(world, patience, || {
-                store.fetch_file(source, &object.key, Some(&object.etag), &path)
-            });
-            match fetched.await {
-                Ok(Some(size)) if size == object.size => Ok(()),
-                Ok(_) | Err(AgentError::Store(StoreError::Changed { .. })) => {
-                    Err(AgentError::BadData(format!(
-                        "data object `s3://{source}/{}` changed since the run pinned it",
-                        object.key
-                    )))
-                }
-                Err(error) => Err(error),
+            let wanted = Wanted {
+                bucket: source,
+                key: &object.key,
+                size: object.size,
+                if_match: Some(&object.etag),
+                sha256: None,
+                crc32: &[],
+            };
+            match transfer.fetch(patience, &wanted, &path).await? {
+                Arrived::Whole => Ok(()),
+                Arrived::Absent | Arrived::Other => Err(AgentError::BadData(format!(
+                    "data object `s3://{source}/{}` changed since the run pinned it",
+                    object.key
+                ))),
             }
         })
         .buffer_unordered(AT_ONCE)
@@ -120,9 +122,8 @@ fn place_of(
 
 /// Fetches an earlier stage's output into `<folder>/<name>/`; of a fan-out, every shard's into
 /// `<folder>/<name>/<shard>/`.
-pub(crate) async fn input(
-    store: &impl Store,
-    world: &impl World,
+pub(crate) async fn input<S: Store, W: World>(
+    (store, world, transfer): (&S, &W, &Transfer<'_, S, W>),
     patience: Duration,
     (bucket, run): (&str, &RunId),
     input: &Input,
@@ -135,7 +136,7 @@ pub(crate) async fn input(
     let Some(shards) = input.shards else {
         let sha256 = input.manifest_sha256.as_str();
         let from = (bucket, input.prefix.as_str(), sha256);
-        return set(store, world, patience, &input.name, from, place).await;
+        return set((store, world, transfer), patience, &input.name, from, place).await;
     };
     let stage: Stage = input.name.parse().map_err(|_| {
         AgentError::Configuration(format!("input `{}` has shards and is no stage", input.name))
@@ -155,8 +156,7 @@ pub(crate) async fn input(
                 output.manifest_sha256.as_str(),
             );
             set(
-                store,
-                world,
+                (store, world, transfer),
                 patience,
                 &name,
                 from,
@@ -171,17 +171,15 @@ pub(crate) async fn input(
     Ok(())
 }
 
-async fn set(
-    store: &impl Store,
-    world: &impl World,
+async fn set<S: Store, W: World>(
+    from_store: (&S, &W, &Transfer<'_, S, W>),
     patience: Duration,
     name: &str,
     (bucket, prefix, manifest_sha256): (&str, &str, &str),
     place: &Path,
 ) -> Result<(), AgentError> {
     let fetched = file_set::fetch(
-        store,
-        world,
+        from_store,
         patience,
         (bucket, prefix),
         Some(manifest_sha256),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use trainspot_edge::store::Condition;
+use trainspot_edge::transfer::{Arrived, Transfer, Wanted};
 use trainspot_edge::{Store, World};
 use trainspot_shared::digest::sha256_hex;
 use trainspot_shared::layout::file::MANIFEST;
@@ -16,8 +17,9 @@ use crate::folder::{self, LocalFile};
 use crate::patience::patiently;
 use crate::relative_path;
 
-/// Files in flight at once; more would not fill a g4dn's network and would double the memory.
-pub(crate) const AT_ONCE: usize = 8;
+/// Files under way at once. Thousands of small ones are bound by round trips; how many bytes are held is
+/// bounded by the transfer's room, whatever this says.
+pub(crate) const AT_ONCE: usize = 96;
 
 /// Why a set could not be fetched.
 #[derive(Debug)]
@@ -37,23 +39,29 @@ where
     }
 }
 
-/// Uploads `files` under `prefix`, without a manifest: they do not count yet.
-pub(crate) async fn upload(
-    store: &impl Store,
-    world: &impl World,
+/// Uploads `files` under `prefix`, without a manifest: they do not count yet. What `transfer` has sent
+/// there before and what is still the same is not sent again.
+pub(crate) async fn upload<S: Store, W: World>(
+    transfer: &Transfer<'_, S, W>,
     patience: Duration,
     (bucket, prefix): (&str, &str),
     files: Vec<LocalFile>,
 ) -> Result<Vec<ManifestFile>, AgentError> {
+    transfer.begin("sent", files.iter().map(|file| file.size).sum());
     stream::iter(files)
         .map(|file| async move {
-            let (size, sha256) = digest(file.path.clone()).await?;
             let key = format!("{prefix}{}", file.name);
-            patiently(world, patience, || store.put_file(bucket, &key, &file.path)).await?;
+            let sent = transfer.send(patience, (bucket, &key), &file.path).await?;
             Ok(ManifestFile {
                 path: file.name,
-                size,
-                sha256,
+                size: sent.size,
+                sha256: sent.sha256,
+                // One part is the file, which its SHA-256 tells.
+                crc32: if sent.crc32.len() > 1 {
+                    sent.crc32
+                } else {
+                    Vec::new()
+                },
             })
         })
         .buffer_unordered(AT_ONCE)
@@ -89,10 +97,10 @@ pub(crate) fn to_json(document: &impl serde::Serialize) -> Result<Vec<u8>, Agent
 }
 
 /// Fetches the set under `prefix` into `folder`, which it makes. With `manifest_sha256`, only
-/// exactly the set that was published. On `Err` the folder may be half full.
-pub(crate) async fn fetch(
-    store: &impl Store,
-    world: &impl World,
+/// exactly the set that was published. A file that lies there already, as the manifest has it, is left as
+/// it is; one that it does not name is removed. On `Err` the folder may be half full, each file in it whole.
+pub(crate) async fn fetch<S: Store, W: World>(
+    (store, world, transfer): (&S, &W, &Transfer<'_, S, W>),
     patience: Duration,
     (bucket, prefix): (&str, &str),
     manifest_sha256: Option<&str>,
@@ -111,16 +119,17 @@ pub(crate) async fn fetch(
         Err(error) => return torn(format!("its manifest cannot be read: {error}")),
     };
     folder::make(folder)?;
+    folder::keep_only(folder, manifest.files.iter().map(|file| file.path.as_str()))?;
+    transfer.begin("fetched", manifest.files.iter().map(|file| file.size).sum());
     let files = stream::iter(manifest.files.clone())
-        .map(|file| fetch_one(store, world, patience, (bucket, prefix), file, folder))
+        .map(|file| fetch_one(transfer, patience, (bucket, prefix), file, folder))
         .buffer_unordered(AT_ONCE);
     files.try_collect::<Vec<()>>().await?;
     Ok(manifest)
 }
 
-async fn fetch_one(
-    store: &impl Store,
-    world: &impl World,
+async fn fetch_one<S: Store, W: World>(
+    transfer: &Transfer<'_, S, W>,
     patience: Duration,
     (bucket, prefix): (&str, &str),
     file: ManifestFile,
@@ -133,16 +142,23 @@ async fn fetch_one(
     if let Some(parent) = path.parent() {
         folder::make(parent)?;
     }
+    if path.metadata().is_ok_and(|there| there.len() == file.size)
+        && digest(path.clone()).await? == (file.size, file.sha256.clone())
+    {
+        return Ok(());
+    }
     let key = format!("{prefix}{}", file.path);
-    let size = patiently(world, patience, || {
-        store.fetch_file(bucket, &key, None, &path)
-    })
-    .await?;
-    if size.is_none() {
-        return torn("is not there");
+    let wanted = Wanted {
+        bucket,
+        key: &key,
+        size: file.size,
+        if_match: None,
+        sha256: Some(&file.sha256),
+        crc32: &file.crc32,
+    };
+    match transfer.fetch(patience, &wanted, &path).await? {
+        Arrived::Whole => Ok(()),
+        Arrived::Absent => torn("is not there"),
+        Arrived::Other => torn("is not what its manifest says"),
     }
-    if digest(path).await? != (file.size, file.sha256.clone()) {
-        return torn("is not what its manifest says");
-    }
-    Ok(())
 }

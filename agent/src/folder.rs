@@ -1,5 +1,6 @@
 //! What lies in a local folder: every regular file, by its name below it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub(crate) struct LocalFile {
     pub(crate) name: String,
     /// Where it is.
     pub(crate) path: PathBuf,
+    /// In bytes, when it was listed.
+    pub(crate) size: u64,
 }
 
 /// Every file below `folder`, sorted by name. A link to a file counts as the file; a link to a
@@ -42,9 +45,12 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<LocalFile>, AgentError> {
             if kind.is_dir() {
                 open.push((entry.path(), format!("{name}/")));
             } else if kind.is_file() || entry.path().is_file() {
+                // One that is gone by now is missed when it is read.
+                let size = fs::metadata(entry.path()).map_or(0, |seen| seen.len());
                 found.push(LocalFile {
                     name,
                     path: entry.path(),
+                    size,
                 });
             } else {
                 tracing::warn!("`{name}` is no file and is left out");
@@ -53,6 +59,29 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<LocalFile>, AgentError> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Removes every file below `folder` that is not among `names`, and every folder that is then empty.
+pub(crate) fn keep_only<'n>(
+    folder: &Path,
+    names: impl Iterator<Item = &'n str>,
+) -> Result<(), AgentError> {
+    let names: BTreeSet<&str> = names.collect();
+    for file in files_below(folder)? {
+        if names.contains(file.name.as_str()) {
+            continue;
+        }
+        fs::remove_file(&file.path)
+            .map_err(|source| AgentError::local("remove", &file.path, source))?;
+        let mut parent = file.path.parent();
+        while let Some(empty) = parent.filter(|parent| *parent != folder) {
+            if fs::remove_dir(empty).is_err() {
+                break; // It holds other files.
+            }
+            parent = empty.parent();
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder and all above it.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use trainspot_edge::transfer::Transfer;
 use trainspot_edge::{Store, World};
 use trainspot_shared::layout::file::MANIFEST;
 use trainspot_shared::stage_head::Published;
@@ -12,6 +13,9 @@ use crate::file_set::{self, FetchFailed};
 use crate::folder;
 use crate::patience::patiently;
 use crate::place::Seat;
+
+/// Where a checkpoint is while it is not whole; no step's name.
+const RESTORING: &str = "restoring";
 
 /// A set of files that may be a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +30,8 @@ struct Candidate {
 /// Lays the newest checkpoint at or below the published one into `<folder>/<step>/` and answers its
 /// step. A torn one is named in the log and the one before it is tried; with none left the work
 /// begins anew.
-pub(crate) async fn restore(
-    store: &impl Store,
-    world: &impl World,
+pub(crate) async fn restore<S: Store, W: World>(
+    way: (&S, &W, &Transfer<'_, S, W>),
     patience: Duration,
     seat: &Seat,
     published: Option<&Published>,
@@ -37,13 +40,14 @@ pub(crate) async fn restore(
     let Some(published) = published else {
         return Ok(None);
     };
+    let (store, world, _) = way;
     let first = Candidate {
         step: published.step,
         writer: (published.submission, published.attempt),
         prefix: published.prefix.clone(),
         manifest_sha256: Some(published.manifest_sha256.clone()),
     };
-    if try_one(store, world, patience, seat, &first, folder).await? {
+    if try_one(way, patience, seat, &first, folder).await? {
         return Ok(Some(first.step));
     }
     let listed = patiently(world, patience, || {
@@ -52,11 +56,12 @@ pub(crate) async fn restore(
     .await?;
     let keys = listed.iter().map(|object| object.key.as_str());
     for candidate in older(&seat.all_checkpoints, keys, &first) {
-        if try_one(store, world, patience, seat, &candidate, folder).await? {
+        if try_one(way, patience, seat, &candidate, folder).await? {
             return Ok(Some(candidate.step));
         }
     }
     tracing::warn!("no complete checkpoint is left; the work begins anew");
+    folder::remove(&folder.join(RESTORING))?;
     Ok(None)
 }
 
@@ -88,19 +93,17 @@ fn sealed(all: &str, key: &str) -> Option<Candidate> {
 }
 
 /// `false`: it is torn.
-async fn try_one(
-    store: &impl Store,
-    world: &impl World,
+async fn try_one<S: Store, W: World>(
+    way: (&S, &W, &Transfer<'_, S, W>),
     patience: Duration,
     seat: &Seat,
     candidate: &Candidate,
     folder: &Path,
 ) -> Result<bool, AgentError> {
-    let half = folder.join(format!("{}.restoring", candidate.step));
-    folder::remove(&half)?;
+    // What came of one that was torn is kept: files that did not change need not come again.
+    let half = folder.join(RESTORING);
     let fetched = file_set::fetch(
-        store,
-        world,
+        way,
         patience,
         (&seat.bucket, &candidate.prefix),
         candidate.manifest_sha256.as_deref(),
@@ -125,12 +128,10 @@ async fn try_one(
                 candidate.prefix,
                 manifest.step
             );
-            folder::remove(&half)?;
             Ok(false)
         }
         Err(FetchFailed::Torn(why)) => {
             tracing::warn!("checkpoint {why}; tried the one before");
-            folder::remove(&half)?;
             Ok(false)
         }
         Err(FetchFailed::Other(error)) => Err(error),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use trainspot_edge::store::Condition;
+use trainspot_edge::transfer::Transfer;
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptRecord;
 use trainspot_shared::layout::file::{ATTEMPT, CURVE, MANIFEST, PROGRESS};
@@ -42,6 +43,7 @@ pub(crate) struct Shipper<'a, S, W> {
     store: &'a S,
     world: &'a W,
     seat: &'a Seat,
+    transfer: Transfer<'a, S, W>,
     checkpoint_dir: PathBuf,
     output_dir: PathBuf,
     shelf: Shelf,
@@ -62,6 +64,7 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             store,
             world,
             seat,
+            transfer: Transfer::new(store, world),
             checkpoint_dir,
             output_dir,
             shelf,
@@ -160,7 +163,7 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
     /// Ships the whole output without publishing it: for whoever looks into a failure.
     pub(crate) async fn ship_remains(&self, patience: Duration) -> Result<(), AgentError> {
         let place = (self.seat.bucket.as_str(), self.seat.results.as_str());
-        file_set::upload(self.store, self.world, patience, place, self.output()?).await?;
+        file_set::upload(&self.transfer, patience, place, self.output()?).await?;
         Ok(())
     }
 
@@ -202,7 +205,8 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         files: Vec<LocalFile>,
     ) -> Result<String, AgentError> {
         let place = (self.seat.bucket.as_str(), prefix);
-        let files = file_set::upload(self.store, self.world, patience, place, files).await?;
+        self.transfer.forget_all_but(prefix).await;
+        let files = file_set::upload(&self.transfer, patience, place, files).await?;
         file_set::seal(self.store, self.world, patience, place, step, files).await
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use trainspot_edge::transfer::Transfer;
 use trainspot_edge::{Store, World};
 use trainspot_shared::job::JobDocument;
 use trainspot_shared::stage_head::Published;
@@ -69,14 +70,16 @@ impl Workplace {
         let bucket = seat.bucket.as_str();
         std::fs::write(&self.params, to_json(&job.params)?)
             .map_err(|source| AgentError::local("write", &self.params, source))?;
+        let transfer = Transfer::new(store, world);
+        let way = (store, world, &transfer);
         if let Some(dataset) = &job.dataset {
-            fetch::dataset(store, world, patience, bucket, dataset, &self.data).await?;
+            fetch::dataset(way, patience, bucket, dataset, &self.data).await?;
         }
         for input in &job.inputs {
             let from = (bucket, &job.run_id);
-            fetch::input(store, world, patience, from, input, &self.input).await?;
+            fetch::input(way, patience, from, input, &self.input).await?;
         }
-        restore(store, world, patience, seat, checkpoint, &self.checkpoints).await
+        restore(way, patience, seat, checkpoint, &self.checkpoints).await
     }
 
     /// What the program is told; `program` goes before the job document's.

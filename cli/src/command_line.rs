@@ -59,7 +59,8 @@ Examples:
   aws s3 ls \"s3://$TRAINSPOT_RESULTS_BUCKET/\"
   trainspot runs
 
-  trainspot local serve --chaos bad-week.toml --seed 7    (what goes wrong on purpose)";
+  trainspot local serve --chaos bad-week.toml --seed 7    (what goes wrong on purpose)
+  trainspot local serve --gbps 2.5                        (the network of a small Spot host)";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -226,6 +227,9 @@ pub(crate) enum LocalCommand {
         /// Where it listens on 127.0.0.1; 0 takes any free port
         #[arg(long, default_value_t = 0, value_name = "PORT")]
         port: u16,
+        /// How fast the network to it is, all connections together; without, as fast as the machine
+        #[arg(long, value_name = "GBPS")]
+        gbps: Option<f64>,
         #[command(flatten)]
         chaos: ChaosArguments,
         #[command(flatten)]

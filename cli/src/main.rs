@@ -97,9 +97,10 @@ fn work(command: Command) -> anyhow::Result<()> {
             Command::Local(LocalCommand::Serve {
                 folder,
                 parts,
+                gbps,
                 chaos,
                 ..
-            }) => local::serve::serve(&parts, &folder, port, &chaos).await,
+            }) => local::serve::serve(&parts, &folder, port, gbps, &chaos).await,
             Command::Local(LocalCommand::Run(arguments)) => {
                 Box::pin(local::run::run(&arguments, port)).await
             }

@@ -83,7 +83,13 @@ impl From<StoreError> for Problem {
                 Exit::Data,
                 format!("document `{key}` cannot be read: {why}"),
             ),
-            StoreError::Changed { .. } => Self::new(Exit::Data, error.to_string()),
+            StoreError::Changed { .. } | StoreError::Moving { .. } => {
+                Self::new(Exit::Data, error.to_string())
+            }
+            StoreError::Garbled { .. } | StoreError::NoUpload { .. } => {
+                Self::new(Exit::Unreachable, error.to_string()).hint("try again")
+            }
+            StoreError::DiskFull { .. } => Self::new(Exit::Configuration, error.to_string()),
             StoreError::File { what, source } => Self::new(
                 Exit::Configuration,
                 format!("local file for `{what}`: {source}"),

@@ -5,6 +5,7 @@ mod clients;
 mod credentials;
 #[cfg(feature = "invoke")]
 mod invoke;
+mod parts;
 #[cfg(feature = "invoke")]
 mod remove;
 mod s3;

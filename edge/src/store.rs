@@ -1,7 +1,9 @@
-//! Objects in buckets, with the conditions that make documents safe to change.
+//! Objects in buckets, with the conditions that make documents safe to change, and the calls that large
+//! ones are moved by.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 /// An object that was read.
@@ -48,6 +50,55 @@ pub enum Put {
     Refused,
 }
 
+/// Which bytes of an object are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first one.
+    pub from: u64,
+    /// How many.
+    pub length: u64,
+    /// How many the whole object has: one of another size is another object.
+    pub of: u64,
+}
+
+impl Span {
+    /// All of an object of that size.
+    pub const fn whole(size: u64) -> Self {
+        Self {
+            from: 0,
+            length: size,
+            of: size,
+        }
+    }
+
+    /// Whether that is the whole object. Of an empty one nothing else can be asked for.
+    pub const fn is_whole(self) -> bool {
+        self.length == self.of
+    }
+}
+
+/// Bytes of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// As many as were asked for.
+    pub bytes: Bytes,
+    /// Of the object, with its quotes.
+    pub etag: String,
+}
+
+/// A part of an upload that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedPart {
+    /// From 1.
+    pub number: u32,
+    /// In bytes.
+    pub size: u64,
+    /// As S3 gives it.
+    pub etag: String,
+    /// Of its bytes.
+    pub crc32: u32,
+}
+
 /// Why a call on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -77,6 +128,35 @@ pub enum StoreError {
     NoBucket {
         /// Operation and object.
         what: String,
+    },
+    /// Bytes arrived that are not the ones that were sent.
+    #[error("checksum of `{what}` is wrong: its bytes changed on the way")]
+    Garbled {
+        /// Operation and object.
+        what: String,
+    },
+    /// An upload in parts is not there any more, or was completed by a call whose answer was lost.
+    #[error("upload of `{what}` is not there any more")]
+    NoUpload {
+        /// Operation and object.
+        what: String,
+    },
+    /// A local file was cut off or written while it was sent.
+    #[error("`{}` changed while it was sent", path.display())]
+    Moving {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The local disk is full.
+    #[error(
+        "the disk is full: no room for the {size} bytes of `{}`; give the host a larger one, or the work folder another",
+        path.display()
+    )]
+    DiskFull {
+        /// The file that did not fit; nothing of it is left.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
     },
     /// A local file could not be read or written.
     #[error("local file for `{what}`")]
@@ -129,22 +209,65 @@ pub trait Store: Send + Sync {
         prefix: &str,
     ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// Streams an object into a file; with `if_match`, refuses any other version with
-    /// [`StoreError::Changed`]. `Ok(None)` if there is no such object and no version was asked for.
-    /// The answer is the size in bytes. The file may be half-written on `Err`.
-    fn fetch_file(
+    /// Reads a stretch of an object; with `if_match`, of that version only. `Ok(None)` if there is no such
+    /// object and no version was asked for; another version or another size is [`StoreError::Changed`].
+    fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Piece>, StoreError>> + Send;
 
-    /// Streams a file into an object, whatever is there.
-    fn put_file(
+    /// Writes an object whole, whatever is there, and lets the store check what arrives.
+    fn put_bytes(
         &self,
         bucket: &str,
         key: &str,
-        from: &Path,
+        bytes: Bytes,
+        crc32: u32,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Begins an upload in parts and answers its id. Nothing is visible until it is completed.
+    fn begin_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> impl Future<Output = Result<String, StoreError>> + Send;
+
+    /// Sends one part, or sends it again. Each but the last has at least 5 MiB.
+    fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> impl Future<Output = Result<UploadedPart, StoreError>> + Send;
+
+    /// Makes the object of its parts, whatever is there; `crc32` is that of all bytes.
+    fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        parts: &[UploadedPart],
+        crc32: u32,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets an upload and its parts; one that is not there any more is fine.
+    fn abort_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl StoreError {
+    /// Whether the same call may go better later.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Garbled { .. })
+    }
 }

@@ -51,8 +51,10 @@ fn of_s3(request: &Request) -> Option<Asked> {
         format!("arn:aws:s3:::{bucket}/{key}")
     };
     let action = match (request.method.as_str(), key.is_empty()) {
-        ("PUT", false) => "s3:PutObject",
+        // Beginning an upload in parts, its parts and its completion are all one action.
+        ("PUT" | "POST", false) => "s3:PutObject",
         ("GET" | "HEAD", false) => "s3:GetObject",
+        ("DELETE", false) if request.parameter("uploadId").is_some() => "s3:AbortMultipartUpload",
         ("DELETE", false) => "s3:DeleteObject",
         ("GET", true) => "s3:ListBucket",
         _ => return None,
@@ -169,6 +171,14 @@ Resources:
         assert_eq!(
             of("s3", Method::PUT, "/b/k", ""),
             "s3:PutObject arn:aws:s3:::b/k"
+        );
+        assert_eq!(
+            of("s3", Method::POST, "/b/k?uploads", ""),
+            "s3:PutObject arn:aws:s3:::b/k"
+        );
+        assert_eq!(
+            of("s3", Method::DELETE, "/b/k?uploadId=0a", ""),
+            "s3:AbortMultipartUpload arn:aws:s3:::b/k"
         );
         assert_eq!(
             of("s3", Method::GET, "/b?list-type=2&prefix=state%2F", ""),

@@ -171,7 +171,10 @@ impl LocalCloud {
         let router = Router::new().fallback(any(move |request| {
             front::handle(Arc::clone(&door), request)
         }));
-        let server = port.serve(router);
+        let server = match settings.bytes_per_s {
+            Some(bytes_per_s) => port.serve_over(router, bytes_per_s),
+            None => port.serve(router),
+        };
         let (last, mut no_more) = oneshot::channel();
         let delivery = tokio::spawn({
             let bus = Arc::clone(&bus);

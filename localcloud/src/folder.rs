@@ -66,6 +66,7 @@ impl Folder {
             "tmp",
             "buckets",
             "attributes",
+            "uploads",
             "batch",
             "notices",
             "queues",
@@ -105,18 +106,50 @@ impl Folder {
 
     /// Writes a file whole: readers see the old bytes or the new ones, also when the process dies in between.
     pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.stage(bytes)?.place(path)
+    }
+
+    /// A file that has no name yet.
+    pub(crate) fn stage(&self, bytes: &[u8]) -> io::Result<Staged> {
+        let staged = self.unnamed();
+        fs::write(&staged.at, bytes)?;
+        Ok(staged)
+    }
+
+    /// The place of a file that is still to be written, on the disk of all others.
+    pub(crate) fn unnamed(&self) -> Staged {
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.root.join("tmp").join(number.to_string());
-        fs::write(&temporary, bytes)?;
-        match fs::rename(&temporary, path) {
+        Staged {
+            at: self.root.join("tmp").join(number.to_string()),
+        }
+    }
+}
+
+/// A file that gets its name when it is whole; removed if it never does.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) at: PathBuf,
+}
+
+impl Staged {
+    /// Gives it its name.
+    pub(crate) fn place(self, path: &Path) -> io::Result<()> {
+        match fs::rename(&self.at, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent)?;
                 }
-                fs::rename(&temporary, path)
+                fs::rename(&self.at, path)
             }
             done => done,
         }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // It has its name, most often, and is not here any more.
+        let _ = fs::remove_file(&self.at);
     }
 }
 

@@ -35,7 +35,7 @@ impl Called {
 
     fn is_change(&self) -> bool {
         match self.service.as_str() {
-            "s3" => [Method::PUT, Method::DELETE].contains(&self.request.method),
+            "s3" => [Method::PUT, Method::POST, Method::DELETE].contains(&self.request.method),
             "batch" => ["/v1/submitjob", "/v1/terminatejob"].contains(&self.request.path.as_str()),
             "sns" => true,
             _ => false,

@@ -25,6 +25,7 @@ mod settings;
 mod sns;
 mod sqs;
 mod template;
+mod throttle;
 
 pub use asked::Asked;
 pub use batch::{JobSnapshot, Reclaim};

@@ -37,6 +37,9 @@ pub struct Settings {
     pub boot_delay: Duration,
     /// Whether schedules fire by the wall clock. Otherwise only `deliver_tick` fires them.
     pub fire_schedules: bool,
+    /// How many bytes a second go in and out of the endpoint, all connections together; none is as many as the
+    /// machine can.
+    pub bytes_per_s: Option<u64>,
     /// Whether every event is delivered twice, as at-least-once delivery allows.
     pub duplicate_events: bool,
     /// What goes wrong on purpose; none is a good week.
@@ -69,6 +72,7 @@ impl Settings {
             max_running_jobs: 2,
             boot_delay: Duration::from_millis(200),
             fire_schedules: false,
+            bytes_per_s: None,
             duplicate_events: false,
             chaos: None,
             async_retry_scale: 1.0,

@@ -11,6 +11,10 @@ pub struct ManifestFile {
     pub size: u64,
     /// Lowercase hexadecimal.
     pub sha256: String,
+    /// Of each part, of a file that was sent in several: tells which one to read again. Parts are cut as
+    /// the agent cuts them; where that has changed since, the SHA-256 decides alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crc32: Vec<u32>,
 }
 
 /// A complete set of files.

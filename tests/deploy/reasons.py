@@ -12,6 +12,10 @@ REFUSED = (
     "where Batch refuses a first submission to Spot, the same invocation submits on-demand, or ends the "
     "run and reports it: shared/src/run/carried.rs"
 )
+BROKEN_OFF = (
+    "an upload in parts is forgotten when its file went away or changed on the way: "
+    "edge/tests/transfer.rs"
+)
 ON_DEMAND = "arn:aws:batch:us-east-1:123456789012:job-queue/trainspot-local-OnDemandQueue"
 REPORTS = "arn:aws:s3:::trainspot-local-resultsbucket/reports/*"
 # Granted, and made by nobody here; each with its reason.
@@ -29,6 +33,7 @@ NOT_CALLED_HERE = {
     ("DrivePolicy", "batch:ListJobs on *"): LOOK_UP,
     ("SubmitTrainingFunctionRole", "batch:SubmitJob on " + ON_DEMAND): REFUSED,
     ("SubmitTrainingFunctionRole", "s3:PutObject on " + REPORTS): REFUSED,
+    ("TrainJobRole", "s3:AbortMultipartUpload on"): BROKEN_OFF,
 }
 
 

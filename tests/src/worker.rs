@@ -250,6 +250,7 @@ impl Worker {
                 path: name.to_owned(),
                 size: body.len() as u64,
                 sha256: sha256_hex(&body),
+                crc32: Vec::new(),
             });
             self.write(&format!("{prefix}{name}"), body).await;
         }

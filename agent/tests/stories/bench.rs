@@ -230,7 +230,10 @@ impl Bench {
         assert_eq!(sha256_hex(&body), published.manifest_sha256);
         let manifest: Manifest = serde_json::from_slice(&body).unwrap();
         assert_eq!(manifest.step, published.step);
-        for ManifestFile { path, size, sha256 } in &manifest.files {
+        for ManifestFile {
+            path, size, sha256, ..
+        } in &manifest.files
+        {
             let body = at(path);
             assert_eq!(
                 (body.len() as u64, sha256_hex(&body)),

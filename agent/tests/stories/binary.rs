@@ -12,7 +12,7 @@ use crate::bench::{BUCKET, Bench, count, shell, until};
 use crate::wire::{Server, serve_s3};
 
 /// Nothing of the machine's own environment decides: no credentials, no metadata service.
-fn agent(bench: &Bench, s3: &Server, attempt: u32, log: &Path) -> Command {
+pub(crate) fn agent(bench: &Bench, s3: &Server, attempt: u32, log: &Path) -> Command {
     bench.put_job();
     let log = std::fs::File::create(log).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainspot-agent"));
@@ -39,12 +39,12 @@ fn agent(bench: &Bench, s3: &Server, attempt: u32, log: &Path) -> Command {
     command
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let id = i32::try_from(child.id().unwrap()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
-async fn code(mut child: Child, log: &Path) -> i32 {
+pub(crate) async fn code(mut child: Child, log: &Path) -> i32 {
     let status: ExitStatus = child.wait().await.unwrap();
     let said = std::fs::read_to_string(log).unwrap();
     status

@@ -8,6 +8,7 @@
 mod bench;
 mod binary;
 mod ending;
+mod large_files;
 mod ownership;
 mod reclaim;
 mod shelf;

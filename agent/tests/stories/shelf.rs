@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Error;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use trainspot_edge::Store;
-use trainspot_edge::store::{Condition, Fetched, Listed, Put, StoreError};
+use trainspot_edge::store::{
+    Condition, Fetched, Listed, Piece, Put, Span, StoreError, UploadedPart,
+};
 
 /// What goes wrong with every key that holds the text.
 #[derive(Debug, Clone)]
@@ -19,6 +21,12 @@ pub(crate) enum Fault {
 #[derive(Debug, Default)]
 struct Inside {
     objects: BTreeMap<String, Fetched>,
+    /// The parts of uploads that are not completed, by their ids.
+    uploads: BTreeMap<String, BTreeMap<u32, Bytes>>,
+    /// How often bytes were sent: whole objects and parts.
+    sent: Vec<String>,
+    /// How often bytes were read: whole files and stretches of them.
+    read: Vec<String>,
     fault: Option<Fault>,
     writes: u64,
 }
@@ -92,7 +100,80 @@ impl Shelf {
         Put::Written(etag)
     }
 
-    fn check(&self, key: &str) -> Result<(), StoreError> {
+    /// The keys that bytes were sent to, each part and each small object once.
+    pub(crate) fn sent(&self) -> Vec<String> {
+        self.0.lock().unwrap().sent.clone()
+    }
+
+    /// The keys that bytes of files were read from since the last time.
+    pub(crate) fn take_read(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().read)
+    }
+
+    pub(crate) fn n_uploads(&self) -> usize {
+        self.0.lock().unwrap().uploads.len()
+    }
+
+    pub(crate) fn span(
+        &self,
+        bucket: &str,
+        key: &str,
+        span: Span,
+        if_match: Option<&str>,
+    ) -> Result<Option<Piece>, StoreError> {
+        self.0.lock().unwrap().read.push(key.to_owned());
+        let found = self.read(bucket, key);
+        let is_other = |etag: &str| found.as_ref().is_none_or(|object| object.etag != etag);
+        let changed = || StoreError::Changed {
+            what: address(bucket, key),
+        };
+        if if_match.is_some_and(is_other) {
+            return Err(changed());
+        }
+        let Some(object) = found else { return Ok(None) };
+        if object.body.len() as u64 != span.of {
+            return Err(changed());
+        }
+        let from = usize::try_from(span.from).unwrap();
+        let until = from + usize::try_from(span.length).unwrap();
+        Ok(Some(Piece {
+            bytes: Bytes::from(object.body).slice(from..until),
+            etag: object.etag,
+        }))
+    }
+
+    pub(crate) fn begin(&self) -> String {
+        let mut inside = self.0.lock().unwrap();
+        inside.writes += 1;
+        let id = format!("upload-{}", inside.writes);
+        inside.uploads.insert(id.clone(), BTreeMap::new());
+        id
+    }
+
+    pub(crate) fn part(&self, key: &str, upload: &str, number: u32, bytes: Bytes) -> bool {
+        let mut inside = self.0.lock().unwrap();
+        inside.sent.push(key.to_owned());
+        let parts = inside.uploads.get_mut(upload);
+        parts.is_some_and(|parts| {
+            parts.insert(number, bytes);
+            true
+        })
+    }
+
+    pub(crate) fn complete(&self, bucket: &str, key: &str, upload: &str) -> bool {
+        let parts = self.0.lock().unwrap().uploads.remove(upload);
+        parts.is_some_and(|parts| {
+            let body = parts.into_values().collect::<Vec<_>>().concat();
+            self.write(bucket, key, body, &Condition::Always);
+            true
+        })
+    }
+
+    pub(crate) fn forget(&self, upload: &str) {
+        self.0.lock().unwrap().uploads.remove(upload);
+    }
+
+    pub(crate) fn check(&self, key: &str) -> Result<(), StoreError> {
         match &self.0.lock().unwrap().fault {
             Some(Fault::Unreachable(text)) if key.contains(text) => Err(StoreError::Unreachable {
                 what: key.to_owned(),
@@ -144,41 +225,84 @@ impl Store for Shelf {
         })
     }
 
-    async fn fetch_file(
+    async fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<Piece>, StoreError> {
         self.check(key)?;
-        let found = self.read(bucket, key);
-        let is_other = |etag: &str| found.as_ref().is_none_or(|object| object.etag != etag);
-        if if_match.is_some_and(is_other) {
-            return Err(StoreError::Changed {
-                what: address(bucket, key),
-            });
-        }
-        let Some(object) = found else { return Ok(None) };
-        let size = object.body.len() as u64;
-        tokio::fs::write(to, object.body)
-            .await
-            .map_err(|source| StoreError::File {
-                what: key.to_owned(),
-                source,
-            })?;
-        Ok(Some(size))
+        self.span(bucket, key, span, if_match)
     }
 
-    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+    async fn put_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<(), StoreError> {
         self.check(key)?;
-        let body = tokio::fs::read(from)
-            .await
-            .map_err(|source| StoreError::File {
-                what: key.to_owned(),
-                source,
-            })?;
-        self.write(bucket, key, body, &Condition::Always);
+        assert_eq!(crc32fast::hash(&bytes), crc32, "{key}");
+        self.0.lock().unwrap().sent.push(key.to_owned());
+        self.write(bucket, key, bytes.to_vec(), &Condition::Always);
         Ok(())
+    }
+
+    async fn begin_upload(&self, _: &str, key: &str) -> Result<String, StoreError> {
+        self.check(key)?;
+        Ok(self.begin())
+    }
+
+    async fn put_part(
+        &self,
+        _: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        self.check(&format!("{key} part {number}"))?;
+        assert_eq!(crc32fast::hash(&bytes), crc32, "{key}");
+        let size = bytes.len() as u64;
+        if !self.part(key, upload, number, bytes) {
+            return Err(no_upload(key));
+        }
+        Ok(UploadedPart {
+            number,
+            size,
+            etag: format!("\"{number}\""),
+            crc32,
+        })
+    }
+
+    async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        _: &[UploadedPart],
+        _: u32,
+    ) -> Result<(), StoreError> {
+        self.check(key)?;
+        if self.complete(bucket, key, upload) {
+            Ok(())
+        } else {
+            Err(no_upload(key))
+        }
+    }
+
+    async fn abort_upload(&self, _: &str, key: &str, upload: &str) -> Result<(), StoreError> {
+        self.check(key)?;
+        self.forget(upload);
+        Ok(())
+    }
+}
+
+fn no_upload(key: &str) -> StoreError {
+    StoreError::NoUpload {
+        what: key.to_owned(),
     }
 }

@@ -38,6 +38,7 @@ fn add_input(bench: &mut Bench, name: &str, promised: &[u8], there: &[u8]) {
         path: "model/weights".to_owned(),
         size: promised.len() as u64,
         sha256: sha256_hex(promised),
+        crc32: Vec::new(),
     };
     let manifest = serde_json::to_vec(&Manifest::of(9, vec![file])).unwrap();
     bench.put(BUCKET, &format!("{prefix}MANIFEST.json"), &manifest);

@@ -84,9 +84,9 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let query = query.split('&').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        Some((decoded(name), decoded(value)))
+    let query = query.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
     });
     let mut request = Request {
         method,
@@ -176,7 +176,30 @@ pub(crate) async fn serve_s3(shelf: Shelf) -> Server {
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         match (request.method.as_str(), key) {
             ("GET", "") => listing(&shelf, bucket, request.query.get("prefix").unwrap()),
-            ("GET", key) => object(&shelf, bucket, key, request.header("if-match")),
+            ("GET", key) => object(&shelf, bucket, key, &request),
+            ("POST", _) if request.query.contains_key("uploads") => Answer::ok(format!(
+                "<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>",
+                shelf.begin()
+            )),
+            ("PUT", key) if request.query.contains_key("uploadId") => {
+                let (upload, number) = (&request.query["uploadId"], &request.query["partNumber"]);
+                let number = number.parse().unwrap();
+                if shelf.part(key, upload, number, request.body.into()) {
+                    Answer {
+                        headers: vec![("ETag", format!("\"{number}\""))],
+                        ..Answer::status(200)
+                    }
+                } else {
+                    error(404, "NoSuchUpload")
+                }
+            }
+            ("POST", key) => {
+                if shelf.complete(bucket, key, &request.query["uploadId"]) {
+                    Answer::ok("<CompleteMultipartUploadResult/>")
+                } else {
+                    error(404, "NoSuchUpload")
+                }
+            }
             ("PUT", key) => {
                 let condition = match (request.header("if-none-match"), request.header("if-match"))
                 {
@@ -200,25 +223,42 @@ pub(crate) async fn serve_s3(shelf: Shelf) -> Server {
     .await
 }
 
-fn object(shelf: &Shelf, bucket: &str, key: &str, if_match: Option<&str>) -> Answer {
+fn object(shelf: &Shelf, bucket: &str, key: &str, request: &Request) -> Answer {
     let Some(object) = shelf.read(bucket, key) else {
         return error(404, "NoSuchKey");
     };
+    let if_match = request.header("if-match");
     if if_match.is_some_and(|etag| etag != object.etag) {
         return error(412, "PreconditionFailed");
     }
     let utc = object.last_modified.to_zoned(TimeZone::UTC);
-    let headers = vec![
+    let mut headers = vec![
         ("ETag", object.etag),
         (
             "Last-Modified",
             utc.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
         ),
     ];
+    let Some(range) = request.header("range") else {
+        return Answer {
+            status: 200,
+            headers,
+            body: object.body,
+        };
+    };
+    let (from, last) = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+        .unwrap();
+    let (from, last): (usize, usize) = (from.parse().unwrap(), last.parse().unwrap());
+    headers.push((
+        "Content-Range",
+        format!("bytes {from}-{last}/{}", object.body.len()),
+    ));
     Answer {
-        status: 200,
+        status: 206,
         headers,
-        body: object.body,
+        body: object.body[from..=last].to_vec(),
     }
 }
 

@@ -41,7 +41,13 @@ impl Stage {
     pub(crate) async fn prepare(&self, spec: &SpecFile) -> Result<(), Problem> {
         push::write(&self.store, &self.store, &self.local.results, spec).await?;
         if let Some(wanted) = &spec.pipeline.data {
-            let put = data::put(&self.store, &self.local.data, wanted, &self.files).await;
+            let put = data::put(
+                (&self.store, &self.store),
+                &self.local.data,
+                wanted,
+                &self.files,
+            )
+            .await;
             put.map_err(|error| Problem::new(Exit::Data, format!("{error:#}")))?;
         }
         Ok(())

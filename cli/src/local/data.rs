@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use md5::{Digest as _, Md5};
+use trainspot_edge::World;
 use trainspot_edge::store::{Condition, Listed, Store};
+use trainspot_edge::transfer::{self, Transfer};
 use trainspot_shared::dataset::READY;
 use trainspot_shared::pipeline::{DataSpec, Pipeline};
 
@@ -16,6 +19,8 @@ use crate::problem::{Exit, Problem};
 /// What every Parquet file that the reference trainer reads has; `weight` may be there too.
 const COLUMNS: [&str; 3] = ["user_id", "item_id", "timestamp"];
 const PIECE: usize = 1 << 16;
+/// A cloud on this machine answers, or is gone.
+const PATIENCE: Duration = Duration::ZERO;
 
 /// A file of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +131,7 @@ fn check_columns(path: &Path) -> Result<(), Problem> {
 /// Puts the files under the pipeline's prefix, and `_READY` last if the pipeline waits for it. What is
 /// there with the same bytes stays as it is, so that its `ETag` tells of no change.
 pub(crate) async fn put(
-    store: &impl Store,
+    (store, world): (&impl Store, &impl World),
     bucket: &str,
     spec: &DataSpec,
     files: &[DataFile],
@@ -134,13 +139,14 @@ pub(crate) async fn put(
     let prefix = &spec.prefix;
     let listed = store.list(bucket, prefix).await.map_err(Problem::from)?;
     let mut done = PutFiles::default();
+    let transfer = Transfer::new(store, world);
     for file in files {
         let key = format!("{prefix}{}", file.name);
         if is_there(&listed, &key, &etag_of(&file.path)?) {
             done.unchanged += 1;
         } else {
-            store
-                .put_file(bucket, &key, &file.path)
+            transfer
+                .send(PATIENCE, (bucket, &key), &file.path)
                 .await
                 .map_err(Problem::from)?;
             done.put += 1;
@@ -169,25 +175,41 @@ fn is_there(listed: &[Listed], key: &str, etag: &str) -> bool {
         .any(|there| there.key == key && there.etag == etag)
 }
 
-/// An object's `ETag` when it was put in one piece: its MD5, in quotes.
+/// An object's `ETag` as the store makes it, in quotes: its MD5; of one that was sent in parts, the MD5 of the
+/// parts' and how many they were.
 fn etag_of(path: &Path) -> anyhow::Result<String> {
     let doing = || format!("read `{}`", path.display());
     let mut file = File::open(path).with_context(doing)?;
+    let size = file.metadata().with_context(doing)?.len();
+    let mut digests = Vec::new();
+    for span in transfer::spans(size) {
+        digests.push(md5_of(&mut file, span.length).with_context(doing)?);
+    }
+    if let [whole] = digests.as_slice() {
+        return Ok(format!("\"{}\"", hex::encode(whole)));
+    }
+    let all = Md5::digest(digests.concat());
+    Ok(format!("\"{}-{}\"", hex::encode(all), digests.len()))
+}
+
+/// Of the next `length` bytes.
+fn md5_of(file: &mut File, length: u64) -> std::io::Result<[u8; 16]> {
     let mut digest = Md5::new();
+    let mut left = file.take(length);
     let mut piece = vec![0; PIECE];
     loop {
-        let n = file.read(&mut piece).with_context(doing)?;
+        let n = left.read(&mut piece)?;
         let Some(read) = piece.get(..n).filter(|read| !read.is_empty()) else {
-            break;
+            return Ok(digest.finalize().into());
         };
         digest.update(read);
     }
-    Ok(format!("\"{}\"", hex::encode(digest.finalize())))
 }
 
 #[cfg(test)]
 mod tests {
     use trainspot_edge::memory::MemoryStore;
+    use trainspot_edge::world::RealWorld;
 
     use super::*;
 
@@ -218,10 +240,10 @@ mod tests {
         let folder = folder(&[("a.csv", "1"), ("b/c.csv", "2"), (".hidden", "3")]);
         let files = files(folder.path(), true).expect("files that may be put");
 
-        let done = put(&store, BUCKET, &spec(), &files)
+        let done = put((&store, &RealWorld), BUCKET, &spec(), &files)
             .await
             .expect("the store answers");
-        let fewer = put(&store, BUCKET, &spec(), &files[..1])
+        let fewer = put((&store, &RealWorld), BUCKET, &spec(), &files[..1])
             .await
             .expect("the store answers");
 

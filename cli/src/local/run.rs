@@ -114,7 +114,7 @@ async fn drive(
     let store = Aws::from_environment("").await;
     push::write(&store, &store, &local.results, spec).await?;
     if let (Some(wanted), Some(files)) = (&spec.pipeline.data, files) {
-        let put = data::put(&store, &local.data, wanted, files).await?;
+        let put = data::put((&store, &store), &local.data, wanted, files).await?;
         let others = match put.others {
             0 => String::new(),
             n => format!("; {n} other objects under the prefix belong to the dataset too"),

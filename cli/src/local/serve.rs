@@ -9,6 +9,7 @@ use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::{Local, Parts};
 use crate::local::narrator::Narrator;
 use crate::local::tick::SUBMIT_TRAINING;
+use crate::problem::{Exit, Problem};
 use crate::results::BUCKET_VARIABLE;
 use crate::{ask, cancel, output, redrive};
 
@@ -22,16 +23,34 @@ pub(crate) async fn serve(
     parts: &Parts,
     folder: &Path,
     port: u16,
+    gbps: Option<f64>,
     chaos: &ChaosArguments,
 ) -> anyhow::Result<()> {
     parts.check(&[])?;
     let chaos = chaos.read()?;
+    let bytes_per_s = gbps.map(bytes_per_s).transpose()?;
     let local = Local::start(parts, folder, port, |settings| {
         settings.fire_schedules = true;
         settings.chaos = chaos;
+        settings.bytes_per_s = bytes_per_s;
     })
     .await?;
     until_interrupted(local).await
+}
+
+/// A network's speed in bytes.
+fn bytes_per_s(gbps: f64) -> Result<u64, Problem> {
+    const OF_A_GIGABIT: f64 = 1e9 / 8.0;
+    if !(0.000_01..=1000.0).contains(&gbps) {
+        let sentence = format!("`--gbps` must be between 0.00001 and 1000, received: {gbps}");
+        return Err(Problem::new(Exit::Configuration, sentence));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "its range was checked above"
+    )]
+    Ok((gbps * OF_A_GIGABIT) as u64)
 }
 
 /// Says how to reach the cloud, tells what happens in it, and stops it at Ctrl-C.

@@ -1,16 +1,14 @@
 //! S3 as the [`Store`].
 
-use std::path::Path;
-
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::io::AsyncWriteExt;
 
-use super::Aws;
 use super::credentials::refusal;
-use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
+use super::{Aws, parts};
+use crate::store::{Condition, Fetched, Listed, Piece, Put, Span, Store, StoreError, UploadedPart};
 use crate::world::World;
 
 impl<W: World> Store for Aws<W> {
@@ -113,71 +111,55 @@ impl<W: World> Store for Aws<W> {
         Ok(all)
     }
 
-    async fn fetch_file(
+    async fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> Result<Option<u64>, StoreError> {
-        let what = || format!("s3://{bucket}/{key}");
-        let request = self.s3.get_object().bucket(bucket).key(key);
-        let request = match if_match {
-            Some(etag) => request.if_match(etag),
-            None => request,
-        };
-        let mut answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                return match (code(&error), if_match) {
-                    (Some("NoSuchKey"), None) => Ok(None),
-                    (Some("NoSuchKey" | "PreconditionFailed"), _) => {
-                        Err(StoreError::Changed { what: what() })
-                    }
-                    _ => Err(classify(error, what())),
-                };
-            }
-        };
-        let local = |source| StoreError::File {
-            what: what(),
-            source,
-        };
-        let mut file = tokio::fs::File::create(to).await.map_err(local)?;
-        let mut size = 0;
-        while let Some(chunk) =
-            answer
-                .body
-                .try_next()
-                .await
-                .map_err(|e| StoreError::Unreachable {
-                    what: what(),
-                    source: e.into(),
-                })?
-        {
-            file.write_all(&chunk).await.map_err(local)?;
-            size += chunk.len() as u64;
-        }
-        file.flush().await.map_err(local)?;
-        Ok(Some(size))
+    ) -> Result<Option<Piece>, StoreError> {
+        parts::get_span(&self.s3, (bucket, key), span, if_match).await
     }
 
-    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let what = || format!("PUT s3://{bucket}/{key}");
-        let body = ByteStream::from_path(from)
-            .await
-            .map_err(|e| StoreError::File {
-                what: what(),
-                source: std::io::Error::other(e),
-            })?;
-        self.s3
-            .put_object()
-            .bucket(bucket)
-            .key(key)
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| classify(error, what()))?;
-        Ok(())
+    async fn put_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        parts::put_bytes(&self.s3, (bucket, key), bytes, crc32).await
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String, StoreError> {
+        parts::begin_upload(&self.s3, (bucket, key)).await
+    }
+
+    async fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        parts::put_part(&self.s3, (bucket, key), upload, number, bytes, crc32).await
+    }
+
+    async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        uploaded: &[UploadedPart],
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        parts::complete_upload(&self.s3, (bucket, key), upload, uploaded, crc32).await
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<(), StoreError> {
+        parts::abort_upload(&self.s3, (bucket, key), upload).await
     }
 }
 
@@ -197,14 +179,14 @@ fn timestamp(at: DateTime) -> Option<Timestamp> {
     Timestamp::from_second(at.secs()).ok()
 }
 
-fn malformed(key: &str, why: &str) -> StoreError {
+pub(super) fn malformed(key: &str, why: &str) -> StoreError {
     StoreError::Malformed {
         key: key.to_owned(),
         why: why.to_owned(),
     }
 }
 
-fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+pub(super) fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code)
@@ -235,6 +217,8 @@ where
     match code(&error) {
         Some("AccessDenied") => StoreError::Denied { what },
         Some("NoSuchBucket") => StoreError::NoBucket { what },
+        Some("BadDigest" | "XAmzContentChecksumMismatch") => StoreError::Garbled { what },
+        Some("NoSuchUpload") => StoreError::NoUpload { what },
         _ => StoreError::Unreachable {
             what,
             source: error.into(),

@@ -1,11 +1,11 @@
 //! One call of one invocation, with what goes wrong on its way; and the services made of such calls.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use trainspot_shared::batch_event::JobSeen;
 use trainspot_shared::identity::JobName;
@@ -15,7 +15,7 @@ use super::call::{Call, CallKind, Fault, Precondition, Travel, Trouble};
 use super::edge::MemoryEdge;
 use super::shared::{Shared, lock};
 use crate::jobs::{JobFound, JobRequest, Jobs, JobsError, SubmitError};
-use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
+use crate::store::{Condition, Fetched, Listed, Piece, Put, Span, Store, StoreError, UploadedPart};
 use crate::topic::{PublishError, Topic};
 use crate::world::World;
 
@@ -273,34 +273,96 @@ impl Store for MemoryEdge {
         .await
     }
 
-    async fn fetch_file(
+    async fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> Result<Option<u64>, StoreError> {
-        // The read is the call; what follows is local.
+    ) -> Result<Option<Piece>, StoreError> {
+        let (b, k) = (bucket.to_owned(), key.to_owned());
+        let version = if_match.map(str::to_owned);
         self.call(
             Asked::of(CallKind::Get, key),
-            |_| Ok(()),
+            move |shared| shared.store.read_span(&b, &k, span, version.as_deref()),
             |trouble, what| Err(store_trouble(trouble, what)),
         )
-        .await?;
-        self.shared
-            .store
-            .fetch_file(bucket, key, if_match, to)
-            .await
+        .await
     }
 
-    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let body = std::fs::read(from).map_err(|source| StoreError::File {
-            what: format!("s3://{bucket}/{key}"),
-            source,
-        })?;
-        self.put(bucket, key, body, Condition::Always)
+    async fn put_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        _crc32: u32,
+    ) -> Result<(), StoreError> {
+        self.put(bucket, key, bytes.to_vec(), Condition::Always)
             .await
             .map(|_| ())
+    }
+
+    async fn begin_upload(&self, _bucket: &str, key: &str) -> Result<String, StoreError> {
+        self.call(
+            Asked::of(CallKind::Put, key),
+            |shared| Ok(shared.store.begin_parts()),
+            |trouble, what| Err(store_trouble(trouble, what)),
+        )
+        .await
+    }
+
+    async fn put_part(
+        &self,
+        _bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        let (k, id) = (key.to_owned(), upload.to_owned());
+        self.call(
+            Asked::of(CallKind::Put, key),
+            move |shared| shared.store.write_part(&k, &id, number, &bytes, crc32),
+            |trouble, what| Err(store_trouble(trouble, what)),
+        )
+        .await
+    }
+
+    async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        parts: &[UploadedPart],
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        let by = self.caller.name.clone();
+        let (b, k, id) = (bucket.to_owned(), key.to_owned(), upload.to_owned());
+        let parts = parts.to_vec();
+        self.call(
+            Asked::of(CallKind::Put, key),
+            move |shared| {
+                let bytes = shared.store.take_parts(&k, &id, &parts, crc32)?;
+                shared.put(&by, &b, &k, &bytes, &Condition::Always);
+                Ok(())
+            },
+            |trouble, what| Err(store_trouble(trouble, what)),
+        )
+        .await
+    }
+
+    async fn abort_upload(&self, _bucket: &str, key: &str, upload: &str) -> Result<(), StoreError> {
+        let id = upload.to_owned();
+        self.call(
+            Asked::of(CallKind::Put, key),
+            move |shared| {
+                shared.store.forget_parts(&id);
+                Ok(())
+            },
+            |trouble, what| Err(store_trouble(trouble, what)),
+        )
+        .await
     }
 }
 

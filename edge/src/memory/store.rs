@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::store::{Condition, Fetched, Listed, Put, Store, StoreError};
+use crate::store::{Condition, Fetched, Listed, Piece, Put, Span, Store, StoreError, UploadedPart};
 
 type Objects = BTreeMap<(String, String), Fetched>;
+/// The parts of each upload that is not completed, by its id.
+type Uploads = BTreeMap<String, BTreeMap<u32, Bytes>>;
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Cheap to clone; clones share the objects.
 #[derive(Clone)]
 pub struct MemoryStore {
     objects: Arc<Mutex<Objects>>,
+    uploads: Arc<Mutex<Uploads>>,
     clock: Clock,
 }
 
@@ -34,6 +37,7 @@ impl MemoryStore {
     pub fn new(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self {
             objects: Arc::default(),
+            uploads: Arc::default(),
             clock: Arc::new(clock),
         }
     }
@@ -112,6 +116,108 @@ impl MemoryStore {
         folders
     }
 
+    /// A stretch of an object, without waiting.
+    pub fn read_span(
+        &self,
+        bucket: &str,
+        key: &str,
+        span: Span,
+        if_match: Option<&str>,
+    ) -> Result<Option<Piece>, StoreError> {
+        let changed = || {
+            Err(StoreError::Changed {
+                what: format!("s3://{bucket}/{key}"),
+            })
+        };
+        let Some(object) = self.read(bucket, key) else {
+            return if_match.map_or(Ok(None), |_| changed());
+        };
+        if if_match.is_some_and(|etag| etag != object.etag) || object.body.len() as u64 != span.of {
+            return changed();
+        }
+        let bytes = Bytes::from(object.body);
+        let until = usize::try_from(span.from + span.length).unwrap_or(usize::MAX);
+        let from = usize::try_from(span.from).unwrap_or(usize::MAX);
+        if until > bytes.len() || from > until {
+            return changed();
+        }
+        Ok(Some(Piece {
+            bytes: bytes.slice(from..until),
+            etag: object.etag,
+        }))
+    }
+
+    /// Begins an upload, without waiting.
+    pub fn begin_parts(&self) -> String {
+        self.with_uploads(|uploads| {
+            let number = uploads.len() + self.with(|objects| objects.len());
+            let mut id = format!("upload-{number}");
+            while uploads.contains_key(&id) {
+                id.push('x');
+            }
+            uploads.insert(id.clone(), BTreeMap::new());
+            id
+        })
+    }
+
+    /// Takes a part in, without waiting; `what` is for the error.
+    pub fn write_part(
+        &self,
+        what: &str,
+        upload: &str,
+        number: u32,
+        bytes: &Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        checked(what, bytes, crc32)?;
+        self.with_uploads(|uploads| {
+            let parts = uploads.get_mut(upload).ok_or_else(|| no_upload(what))?;
+            parts.insert(number, bytes.clone());
+            Ok(UploadedPart {
+                number,
+                size: bytes.len() as u64,
+                etag: etag_of(bytes),
+                crc32,
+            })
+        })
+    }
+
+    /// The object's bytes, of exactly these parts; the upload is no more, without waiting.
+    pub fn take_parts(
+        &self,
+        what: &str,
+        upload: &str,
+        parts: &[UploadedPart],
+        crc32: u32,
+    ) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.with_uploads(|uploads| {
+            let there = uploads.get(upload).ok_or_else(|| no_upload(what))?;
+            let mut bytes = Vec::new();
+            for part in parts {
+                let part = there.get(&part.number).ok_or_else(|| no_upload(what))?;
+                bytes.extend_from_slice(part);
+            }
+            Ok::<_, StoreError>(bytes)
+        })?;
+        checked(what, &bytes, crc32)?;
+        self.forget_parts(upload);
+        Ok(bytes)
+    }
+
+    /// Forgets an upload, without waiting.
+    pub fn forget_parts(&self, upload: &str) {
+        self.with_uploads(|uploads| uploads.remove(upload));
+    }
+
+    /// How many uploads are neither completed nor forgotten.
+    pub fn n_uploads(&self) -> usize {
+        self.with_uploads(|uploads| uploads.len())
+    }
+
+    fn with_uploads<T>(&self, act: impl FnOnce(&mut Uploads) -> T) -> T {
+        act(&mut self.uploads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Objects) -> T) -> T {
         // A poisoned map is still a map: a panic in another test thread changes nothing here.
         act(&mut self.objects.lock().unwrap_or_else(PoisonError::into_inner))
@@ -153,38 +259,79 @@ impl Store for MemoryStore {
         Ok(self.folders_under(bucket, prefix))
     }
 
-    // Files in proofs are small, and a proof on a virtual clock has no threads to wait for.
-    async fn fetch_file(
+    async fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> Result<Option<u64>, StoreError> {
-        let what = || format!("s3://{bucket}/{key}");
-        match (self.read(bucket, key), if_match) {
-            (None, None) => Ok(None),
-            (None, Some(_)) => Err(StoreError::Changed { what: what() }),
-            (Some(object), Some(etag)) if object.etag != etag => {
-                Err(StoreError::Changed { what: what() })
-            }
-            (Some(object), _) => {
-                let size = object.body.len() as u64;
-                std::fs::write(to, object.body).map_err(|source| StoreError::File {
-                    what: what(),
-                    source,
-                })?;
-                Ok(Some(size))
-            }
-        }
+    ) -> Result<Option<Piece>, StoreError> {
+        self.read_span(bucket, key, span, if_match)
     }
 
-    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let body = std::fs::read(from).map_err(|source| StoreError::File {
-            what: format!("s3://{bucket}/{key}"),
-            source,
-        })?;
-        self.write(bucket, key, &body, &Condition::Always);
+    async fn put_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        checked(key, &bytes, crc32)?;
+        self.write(bucket, key, &bytes, &Condition::Always);
         Ok(())
+    }
+
+    async fn begin_upload(&self, _bucket: &str, _key: &str) -> Result<String, StoreError> {
+        Ok(self.begin_parts())
+    }
+
+    async fn put_part(
+        &self,
+        _bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        self.write_part(key, upload, number, &bytes, crc32)
+    }
+
+    async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        parts: &[UploadedPart],
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        let bytes = self.take_parts(key, upload, parts, crc32)?;
+        self.write(bucket, key, &bytes, &Condition::Always);
+        Ok(())
+    }
+
+    async fn abort_upload(
+        &self,
+        _bucket: &str,
+        _key: &str,
+        upload: &str,
+    ) -> Result<(), StoreError> {
+        self.forget_parts(upload);
+        Ok(())
+    }
+}
+
+fn checked(what: &str, bytes: &[u8], crc32: u32) -> Result<(), StoreError> {
+    if crc32fast::hash(bytes) == crc32 {
+        return Ok(());
+    }
+    Err(StoreError::Garbled {
+        what: what.to_owned(),
+    })
+}
+
+fn no_upload(what: &str) -> StoreError {
+    StoreError::NoUpload {
+        what: what.to_owned(),
     }
 }

@@ -13,6 +13,12 @@ pub(super) fn refused(refusal: &Refusal, resource: &str) -> Response<Body> {
         Refusal::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
         Refusal::Conflict => (StatusCode::CONFLICT, "ConditionalRequestConflict"),
         Refusal::KeyTooLong => (StatusCode::BAD_REQUEST, "KeyTooLongError"),
+        Refusal::NoSuchUpload => (StatusCode::NOT_FOUND, "NoSuchUpload"),
+        Refusal::InvalidPart => (StatusCode::BAD_REQUEST, "InvalidPart"),
+        Refusal::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
+        Refusal::EntityTooSmall => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
+        Refusal::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
+        Refusal::BadDigest => (StatusCode::BAD_REQUEST, "BadDigest"),
         Refusal::NoFile(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         Refusal::Io(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
     };

@@ -7,6 +7,9 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use md5::{Digest, Md5};
 
+/// The checksum that SDKs send by themselves.
+pub(super) const CRC32: &str = "x-amz-checksum-crc32";
+
 /// What is wrong with a body, as S3's error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadBody {
@@ -34,10 +37,10 @@ pub(super) fn content(headers: &HeaderMap, body: Bytes) -> Result<Bytes, BadBody
         return Err(BadBody::IncompleteBody);
     }
     let crc32 = trailers
-        .get("x-amz-checksum-crc32")
+        .get(CRC32)
         .map(String::as_str)
-        .or_else(|| text("x-amz-checksum-crc32"));
-    if crc32.is_some_and(|said| said != base64(&crc32fast::hash(&content).to_be_bytes())) {
+        .or_else(|| text(CRC32));
+    if crc32.is_some_and(|said| said != spelled(crc32fast::hash(&content))) {
         return Err(BadBody::BadDigest);
     }
     if text("content-md5").is_some_and(|said| said != base64(&Md5::digest(&content))) {
@@ -78,6 +81,11 @@ fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     let (line, rest) = bytes.split_at_checked(end)?;
     Some((std::str::from_utf8(line).ok()?, rest.get(2..)?))
+}
+
+/// A CRC32 on the wire.
+pub(super) fn spelled(crc32: u32) -> String {
+    base64(&crc32.to_be_bytes())
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
 /// Tells one content of a file from the next: every put is a new inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     inode: u64,
     size: u64,
@@ -35,10 +35,30 @@ pub(crate) struct Attributes {
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
+/// What cannot be read off a file.
 #[derive(Serialize, Deserialize)]
 pub(super) struct AttributesRecord {
     pub(super) etag: String,
     pub(super) attributes: Attributes,
+    /// Of an object made of parts, whose `ETag` does not follow from its bytes: the file that it is the `ETag` of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<Stamp>,
+}
+
+impl AttributesRecord {
+    /// Of an object that was put whole.
+    pub(super) fn of(etag: &str, attributes: &Attributes) -> Self {
+        Self {
+            etag: etag.to_owned(),
+            attributes: attributes.clone(),
+            file: None,
+        }
+    }
+
+    /// Whether the file says all of it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.file.is_none() && self.attributes == Attributes::default()
+    }
 }
 
 pub(super) fn stamp_of(metadata: &Metadata) -> Stamp {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::{Method, Response, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use super::answers::{error, plain, quoted, refused, set};
-use super::body::{self, BadBody};
+use super::body::{self, BadBody, CRC32};
 use super::facts::Attributes;
 use super::list_answer::list;
 use super::reading::get;
 use super::store::{Precondition, Store};
+use super::uploads;
 use crate::front::{Answer, Request};
 
 /// Answers one request to S3.
@@ -38,12 +39,18 @@ pub(crate) async fn handle(store: &Arc<Store>, request: Request) -> Answer {
                     "start-after",
                     "encoding-type",
                     "fetch-owner",
+                    "uploads",
+                    "uploadId",
+                    "partNumber",
                 ]
                 .contains(name)
         })
         .map(str::to_owned);
     let operation = match (&request.method, key.is_empty(), subresource) {
         (_, _, Some(subresource)) => Err(format!("{} ?{subresource}", request.method)),
+        (method, false, None) if uploads::is_about(&request) => {
+            uploads::operation(method, &request)
+        }
         (&Method::PUT, false, _) if request.headers.contains_key("x-amz-copy-source") => {
             Err("CopyObject".to_owned())
         }
@@ -85,6 +92,12 @@ pub(crate) async fn handle(store: &Arc<Store>, request: Request) -> Answer {
         let store = Arc::clone(store);
         // The store works on files under one lock.
         tokio::task::spawn_blocking(move || match operation {
+            "CreateMultipartUpload"
+            | "UploadPart"
+            | "CompleteMultipartUpload"
+            | "AbortMultipartUpload" => {
+                uploads::answer(&store, operation, (&bucket, &key), &request)
+            }
             "PutObject" => put(&store, &bucket, &key, &request),
             "DeleteObject" => store.delete(&bucket, &key).map_or_else(
                 |refusal| refused(&refusal, &path),
@@ -130,30 +143,11 @@ fn put(store: &Store, bucket: &str, key: &str, request: &Request) -> Response<Bo
             );
         }
     };
-    let content = match body::content(&request.headers, request.body.clone()) {
+    let content = match content(request, &resource) {
         Ok(content) => content,
-        Err(bad) => {
-            let code = if bad == BadBody::BadDigest {
-                "BadDigest"
-            } else {
-                "IncompleteBody"
-            };
-            return error(StatusCode::BAD_REQUEST, code, &bad.to_string(), &resource);
-        }
+        Err(refusal) => return refusal,
     };
-    let attributes = Attributes {
-        content_type: header(header::CONTENT_TYPE)
-            .filter(|kind| !["application/octet-stream", "binary/octet-stream"].contains(kind))
-            .map(str::to_owned),
-        metadata: request
-            .headers
-            .iter()
-            .filter_map(|(name, value)| {
-                let name = name.as_str().strip_prefix("x-amz-meta-")?;
-                Some((name.to_owned(), value.to_str().ok()?.to_owned()))
-            })
-            .collect(),
-    };
+    let attributes = attributes(&request.headers);
     match store.put(
         bucket,
         key,
@@ -165,8 +159,47 @@ fn put(store: &Store, bucket: &str, key: &str, request: &Request) -> Response<Bo
         Ok(etag) => {
             let mut response = plain(StatusCode::OK);
             set(response.headers_mut(), header::ETAG, &etag);
+            repeat_checksum(request, &mut response);
             response
         }
         Err(refusal) => refused(&refusal, &resource),
+    }
+}
+
+/// The bytes that were sent, or why they are not taken.
+pub(super) fn content(request: &Request, resource: &str) -> Result<Bytes, Response<Body>> {
+    body::content(&request.headers, request.body.clone()).map_err(|bad| {
+        let code = if bad == BadBody::BadDigest {
+            "BadDigest"
+        } else {
+            "IncompleteBody"
+        };
+        error(StatusCode::BAD_REQUEST, code, &bad.to_string(), resource)
+    })
+}
+
+/// A checksum that came with the bytes is answered as it was sent: it was right.
+pub(super) fn repeat_checksum(request: &Request, response: &mut Response<Body>) {
+    let name = header::HeaderName::from_static(CRC32);
+    if let Some(value) = request.headers.get(&name) {
+        response.headers_mut().insert(name, value.clone());
+    }
+}
+
+/// What the writer says about an object.
+pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
+    Attributes {
+        content_type: headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .filter(|kind| !["application/octet-stream", "binary/octet-stream"].contains(kind))
+            .map(str::to_owned),
+        metadata: headers
+            .iter()
+            .filter_map(|(name, value)| {
+                let name = name.as_str().strip_prefix("x-amz-meta-")?;
+                Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+            })
+            .collect(),
     }
 }

@@ -1,5 +1,5 @@
 //! The part of S3 that a product binary, the cli or a documented `aws` command uses: conditional puts, ranged
-//! gets, heads, listings, deletes. Written by hand rather than with an S3 framework: five operations over
+//! gets, uploads in parts, heads, listings, deletes. Written by hand rather than with an S3 framework: a few operations over
 //! plain files need one lock, and share recording, refusing and 501s with the other services.
 
 mod answers;
@@ -10,6 +10,7 @@ mod list_answer;
 mod listing;
 mod reading;
 mod store;
+mod uploads;
 
 pub(crate) use answers::slow_down;
 pub(crate) use handler::handle;

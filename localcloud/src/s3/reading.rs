@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 
 use super::answers::{error, http_date, quoted, refused, set, without_body};
+use super::body::{CRC32, spelled};
 use super::facts::Facts;
 use super::store::{Refusal, Store};
 use crate::front::Request;
@@ -80,12 +81,22 @@ pub(super) fn get(
             return if head { without_body(failed) } else { failed };
         }
     };
-    let mut response = Response::new(Body::from(bytes.unwrap_or_default()));
+    let bytes = bytes.unwrap_or_default();
+    let whole = matches!(reading, Reading::Whole) && !head;
+    let asks = request.headers.get("x-amz-checksum-mode");
+    // Of a stretch S3 says none.
+    let crc32 = (whole && asks.is_some()).then(|| spelled(crc32fast::hash(&bytes)));
+    let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     set(headers, header::ETAG, &facts.etag);
     set(headers, header::LAST_MODIFIED, &http_date(facts.modified));
     set(headers, header::ACCEPT_RANGES, "bytes");
+    if let Some(crc32) = crc32 {
+        set(headers, header::HeaderName::from_static(CRC32), &crc32);
+        let kind = header::HeaderName::from_static("x-amz-checksum-type");
+        set(headers, kind, "FULL_OBJECT");
+    }
     if status != StatusCode::NOT_MODIFIED {
         set(headers, header::CONTENT_LENGTH, &length.to_string());
         set(

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use md5::{Digest, Md5};
 
 use super::facts::{Attributes, AttributesRecord, Facts, Stamp, etag_of, facts_of, stamp_of};
-use crate::folder::Folder;
+use crate::folder::{Folder, Staged};
 use crate::locked::locked;
 
 /// S3's own limit.
@@ -20,7 +20,7 @@ const LONGEST_KEY: usize = 1024;
 /// The objects of all buckets.
 #[derive(Debug)]
 pub(crate) struct Store {
-    folder: Arc<Folder>,
+    pub(super) folder: Arc<Folder>,
     buckets: Vec<String>,
     state: Mutex<State>,
 }
@@ -59,6 +59,26 @@ pub(crate) enum Refusal {
     Conflict,
     #[error("Your key is too long")]
     KeyTooLong,
+    #[error(
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )]
+    NoSuchUpload,
+    #[error(
+        "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."
+    )]
+    InvalidPart,
+    #[error(
+        "The list of parts was not in ascending order. The parts list must be specified in order by part number."
+    )]
+    InvalidPartOrder,
+    #[error("Your proposed upload is smaller than the minimum allowed size")]
+    EntityTooSmall,
+    #[error("{0}")]
+    InvalidRequest(String),
+    #[error(
+        "The Content-MD5 or checksum value that you specified did not match what the server received."
+    )]
+    BadDigest,
     #[error("objects are plain files here, and `{0}` cannot be one")]
     NoFile(String),
     #[error(transparent)]
@@ -93,8 +113,23 @@ impl Store {
         precondition: &Precondition,
         arrived: u64,
     ) -> Result<String, Refusal> {
-        let path = self.path(bucket, key)?;
         let etag = etag_of(&mut &*bytes)?;
+        // Outside the lock: others need not wait for a large object's bytes.
+        let staged = self.folder.stage(bytes)?;
+        let record = AttributesRecord::of(&etag, attributes);
+        self.commit((bucket, key), staged, record, precondition, arrived)
+    }
+
+    /// Makes a staged file the object, or leaves all as it was.
+    pub(super) fn commit(
+        &self,
+        (bucket, key): (&str, &str),
+        staged: Staged,
+        record: AttributesRecord,
+        precondition: &Precondition,
+        arrived: u64,
+    ) -> Result<String, Refusal> {
+        let path = self.path(bucket, key)?;
         let mut state = locked(&self.state);
         let present = match self.look(&mut state, bucket, key, &path) {
             Ok(facts) => Some(facts),
@@ -119,34 +154,29 @@ impl Store {
             return Err(Refusal::NoFile(key.to_owned()));
         }
         let record_path = self.attributes_path(bucket, key);
-        if *attributes == Attributes::default() {
+        if record.is_plain() {
             remove_if_there(&record_path)?;
         } else {
-            // Written first: until the object itself is there, the `ETag` inside does not fit and it counts for nothing.
-            let record = AttributesRecord {
-                etag: etag.clone(),
-                attributes: attributes.clone(),
-            };
+            // Written first: until the object itself is there, the record does not fit and counts for nothing.
             self.folder.write(
                 &record_path,
                 &serde_json::to_vec(&record).map_err(io::Error::other)?,
             )?;
         }
-        self.folder
-            .write(&path, bytes)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotADirectory
-                | io::ErrorKind::AlreadyExists
-                | io::ErrorKind::IsADirectory => Refusal::NoFile(key.to_owned()),
-                _ => Refusal::Io(error),
-            })?;
+        staged.place(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::IsADirectory => Refusal::NoFile(key.to_owned()),
+            _ => Refusal::Io(error),
+        })?;
         state.changes += 1;
         let change = state.changes;
         state.changed.insert(path.clone(), change);
+        let etag = record.etag;
         if let Ok(metadata) = fs::metadata(&path) {
             let facts = Facts {
                 etag: etag.clone(),
-                attributes: attributes.clone(),
+                attributes: record.attributes,
                 ..facts_of(&metadata)
             };
             state.known.insert(path, (stamp_of(&metadata), facts));
@@ -178,7 +208,7 @@ impl Store {
             return Ok((facts, None));
         };
         file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
         file.take(length).read_to_end(&mut bytes)?;
         Ok((facts, Some(bytes)))
     }
@@ -248,7 +278,7 @@ impl Store {
         Err(Refusal::NoSuchBucket)
     }
 
-    fn path(&self, bucket: &str, key: &str) -> Result<PathBuf, Refusal> {
+    pub(super) fn path(&self, bucket: &str, key: &str) -> Result<PathBuf, Refusal> {
         let root = self.bucket(bucket)?;
         if key.len() > LONGEST_KEY {
             return Err(Refusal::KeyTooLong);
@@ -298,15 +328,19 @@ impl Store {
         {
             return Ok(facts.clone());
         }
-        let etag = etag_of(&mut File::open(path)?)?;
-        let attributes = match fs::read(self.attributes_path(bucket, key)) {
-            Ok(bytes) => serde_json::from_slice::<AttributesRecord>(&bytes)
-                .ok()
-                .filter(|record| record.etag == etag)
-                .map(|record| record.attributes)
-                .unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Attributes::default(),
+        let record = match fs::read(self.attributes_path(bucket, key)) {
+            Ok(bytes) => serde_json::from_slice::<AttributesRecord>(&bytes).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
+        };
+        let (etag, attributes) = match record {
+            Some(record) if record.file == Some(stamp) => (record.etag, record.attributes),
+            other => {
+                let etag = etag_of(&mut File::open(path)?)?;
+                let fits = |record: &AttributesRecord| record.file.is_none() && record.etag == etag;
+                let attributes = other.filter(fits).map(|record| record.attributes);
+                (etag, attributes.unwrap_or_default())
+            }
         };
         let facts = Facts {
             etag,

@@ -9,3 +9,4 @@ mod notices;
 mod objects;
 mod place;
 mod restart;
+mod uploads;

@@ -1,21 +1,22 @@
 //! The product's clients as an edge for the weeks.
 
-use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use trainspot_edge::aws::Aws;
 use trainspot_edge::jobs::{JobFound, JobRequest, JobsError, SubmitError};
 use trainspot_edge::memory::MemoryEdge;
-use trainspot_edge::store::{Condition, Fetched, Listed, Put, StoreError};
+use trainspot_edge::store::{
+    Condition, Fetched, Listed, Piece, Put, Span, StoreError, UploadedPart,
+};
 use trainspot_edge::topic::PublishError;
 use trainspot_edge::{Jobs, Store, Topic, World};
 use trainspot_shared::batch_event::JobSeen;
 use trainspot_shared::identity::JobName;
 use trainspot_shared::notice::Notice;
 
-/// Every call goes to the clients as it is; only files are read and written here, and not by them: they
-/// leave that to the threads of a runtime, and a week on a virtual clock has neither.
+/// Every call goes to the clients as it is.
 #[derive(Debug, Clone)]
 pub struct WireEdge(pub(super) Aws<MemoryEdge>);
 
@@ -71,37 +72,59 @@ impl Store for WireEdge {
         self.0.list_folders(bucket, prefix).await
     }
 
-    async fn fetch_file(
+    async fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> Result<Option<u64>, StoreError> {
-        let what = || format!("s3://{bucket}/{key}");
-        let object = match (self.0.get(bucket, key).await?, if_match) {
-            (None, None) => return Ok(None),
-            (None, Some(_)) => return Err(StoreError::Changed { what: what() }),
-            (Some(object), Some(etag)) if object.etag != etag => {
-                return Err(StoreError::Changed { what: what() });
-            }
-            (Some(object), _) => object,
-        };
-        let size = object.body.len() as u64;
-        std::fs::write(to, object.body).map_err(|source| StoreError::File {
-            what: what(),
-            source,
-        })?;
-        Ok(Some(size))
+    ) -> Result<Option<Piece>, StoreError> {
+        self.0.get_span(bucket, key, span, if_match).await
     }
 
-    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let body = std::fs::read(from).map_err(|source| StoreError::File {
-            what: format!("s3://{bucket}/{key}"),
-            source,
-        })?;
-        self.0.put(bucket, key, body, Condition::Always).await?;
-        Ok(())
+    async fn put_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        self.0.put_bytes(bucket, key, bytes, crc32).await
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String, StoreError> {
+        self.0.begin_upload(bucket, key).await
+    }
+
+    async fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        self.0
+            .put_part(bucket, key, upload, number, bytes, crc32)
+            .await
+    }
+
+    async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        parts: &[UploadedPart],
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        self.0
+            .complete_upload(bucket, key, upload, parts, crc32)
+            .await
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<(), StoreError> {
+        self.0.abort_upload(bucket, key, upload).await
     }
 }
 

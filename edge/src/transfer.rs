@@ -1,0 +1,95 @@
+//! Files on their way to the store and back, in parts.
+//!
+//! A file of at most one part is one request. A larger one goes up as an upload in parts and comes down as
+//! ranged reads of one and the same version; what breaks off is a part, and only that part is repeated.
+//! A file is read once on its way up: its SHA-256 for the manifest and each part's CRC32 for the wire come of
+//! the same pass. All bytes that are held for requests are counted against one [`Room`], so that memory is
+//! bounded however many files and connections there are.
+//!
+//! [`Transfer`] remembers what it has sent, by key and by the file's stamp: what is sent again unchanged costs
+//! no request, and of an upload that broke off only the missing parts are sent.
+
+mod download;
+mod journal;
+mod local;
+mod room;
+mod spans;
+mod tally;
+mod under_way;
+mod upload;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use download::{Arrived, Wanted};
+pub use room::{MOST_IN_FLIGHT, Room};
+pub use spans::{PART, spans};
+pub use upload::Sent;
+
+use crate::store::{Store, StoreError};
+use crate::world::World;
+use journal::Journal;
+use tally::Tally;
+
+/// Moves files between this host and the store.
+#[derive(Debug)]
+pub struct Transfer<'a, S, W> {
+    store: &'a S,
+    world: &'a W,
+    room: Room,
+    journal: Mutex<Journal>,
+    tally: Mutex<Tally>,
+}
+
+impl<'a, S: Store, W: World> Transfer<'a, S, W> {
+    /// With room for [`MOST_IN_FLIGHT`] bytes.
+    pub fn new(store: &'a S, world: &'a W) -> Self {
+        Self {
+            store,
+            world,
+            room: Room::of(MOST_IN_FLIGHT),
+            journal: Mutex::default(),
+            tally: Mutex::new(Tally::default()),
+        }
+    }
+
+    /// Says what is on its way now, for the lines in the log: `sent` or `fetched`, and how many bytes.
+    /// Counts on where another such job is still under way.
+    pub fn begin(&self, verb: &'static str, bytes: u64) {
+        lock(&self.tally).begin(verb, bytes, self.world.now());
+    }
+
+    fn count(&self, bytes: u64) {
+        let line = lock(&self.tally).count(bytes, self.world.now());
+        if let Some(line) = line {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// Forgets the uploads that broke off and whose key does not begin with `prefix`: nobody will go on with
+    /// them. What cannot be forgotten now is left to the bucket's lifecycle rule.
+    pub async fn forget_all_but(&self, prefix: &str) {
+        let left = lock(&self.journal).take_halves_outside(prefix);
+        for ((bucket, key), upload) in left {
+            self.forget(&bucket, &key, &upload).await;
+        }
+    }
+
+    async fn forget(&self, bucket: &str, key: &str, upload: &str) {
+        if let Err(error) = self.store.abort_upload(bucket, key, upload).await {
+            tracing::info!("an upload stays half-done until the bucket's rule removes it: {error}");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is one statement, so what a panic left is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What went wrong with a local file, in the store's words.
+fn local(what: impl FnOnce() -> String, source: std::io::Error) -> StoreError {
+    StoreError::File {
+        what: what(),
+        source,
+    }
+}

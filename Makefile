@@ -273,3 +273,30 @@ RETAIL ?=
 .PHONY: quality
 quality: $(VENV)/.ready $(DATA)/.ready ## Every candidate on public data, RETAIL=<the UCI Online Retail parquet>: makes docs/quality.md (under an hour of two cores)
 	$(VENV)/bin/python -m quality --movielens $(DATA) --retail "$(RETAIL)" --state $(STATE)/quality --to docs/quality.md
+# ---- killed, reclaimed, brought along
+
+KILLS ?= 20
+.PHONY: kills
+kills: $(VENV)/.ready ## KILLS=20 random SIGKILLs of a training, each of which must end as if undisturbed (SEED= repeats one)
+	$(VENV)/bin/python trainer/tests/kills.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+BENCHES += bench-goodput
+TRACES ?= $(wildcard ../shared/data/spot-traces)
+REAL ?= 3
+
+# TRACES= names a folder with Spot traces, REAL= how many jobs of a minute are really trained.
+.PHONY: bench-goodput
+bench-goodput: binaries $(VENV)/.ready ## Goodput of a long job on Spot: ours, BackupAndRestore, and no checkpoints
+	$(VENV)/bin/python tools/bench_goodput.py --real $(REAL) $(if $(TRACES),--traces $(TRACES))
+	$(PYTHON) tools/bench_facts.py complete $(BENCH_OUT)/goodput.json
+
+test: test-goodput
+.PHONY: test-goodput
+test-goodput: $(VENV)/.ready # The simulation, by hand
+	$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/goodput
+
+fmt-check lint: examples-lint
+.PHONY: examples-lint
+examples-lint: $(VENV)/.ready # The examples, by the trainer's rules
+	$(VENV)/bin/ruff format --check --config trainer/pyproject.toml examples
+	$(VENV)/bin/ruff check --config trainer/pyproject.toml examples

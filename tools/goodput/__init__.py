@@ -1,0 +1,1 @@
+"""How much of the hosts' time becomes work when hosts are taken back."""

@@ -1,6 +1,7 @@
 //! `trainspot show`: one run's ledger for a person. What it prints is all in the ledger; it judges nothing.
 
 mod attempts;
+mod last_lines;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ pub(crate) fn render(run: &Run, place: &Where) -> String {
     let sections = [
         heading(run),
         attempts::render(run),
+        last_lines::render(run),
         gate(run),
         pending(run),
         history(run),
@@ -72,6 +74,7 @@ pub(crate) fn summary(run: &Run, place: &Where) -> String {
     let sections = [
         heading(run),
         attempts::render(run),
+        last_lines::render(run),
         gate(run),
         places(run, place),
     ];

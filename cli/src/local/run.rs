@@ -111,6 +111,7 @@ async fn drive(
     arguments: &RunArguments,
     narrator: &Narrator,
 ) -> anyhow::Result<Run> {
+    let began = Timestamp::now();
     let store = Aws::from_environment("").await;
     push::write(&store, &store, &local.results, spec).await?;
     if let (Some(wanted), Some(files)) = (&spec.pipeline.data, files) {
@@ -132,6 +133,13 @@ async fn drive(
         plan.hear(local, beat).await
     })
     .await?;
+    if run.created_at < began {
+        // Whoever corrected a program and tries it at once would take the old end for the new one.
+        narrator.line(&format!(
+            "run {run_id} was there before: the same minute is the same tick, and the same tick is the same run. \
+             For another one wait a minute, or give another --tick"
+        ));
+    }
     plan.verdict()?;
     Ok(run)
 }

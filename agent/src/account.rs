@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use trainspot_edge::World;
 use trainspot_shared::attempt::{AttemptOutcome, AttemptRecord, Failure};
 use trainspot_shared::job::JobDocument;
 use trainspot_shared::layout::file::FAILURE;
@@ -12,13 +14,30 @@ use trainspot_shared::progress::Progress;
 use crate::assignment::Assignment;
 use crate::ending::Ending;
 use crate::heard::Heard;
-use crate::mask::masked;
+use crate::mask::Secrets;
 use crate::memory_events::OomKills;
-use crate::patience::between;
 use crate::program::Ended;
 
 /// Format of the record.
-const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
+
+/// When the attempt began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// For the record.
+    pub(crate) at: Timestamp,
+    /// To measure by.
+    pub(crate) uptime: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now(world: &impl World) -> Self {
+        Self {
+            at: world.now(),
+            uptime: world.uptime(),
+        }
+    }
+}
 
 /// The account.
 #[derive(Debug)]
@@ -27,10 +46,11 @@ pub(crate) struct Account {
     job_id: String,
     attempt: u32,
     shard: Option<u32>,
-    started_at: Timestamp,
+    started: Moment,
+    secrets: Secrets,
     oom_kills: OomKills,
     pub(crate) heard: Heard,
-    pub(crate) fetched_at: Option<Timestamp>,
+    fetch_took: Option<Duration>,
     pub(crate) program_started_at: Option<Timestamp>,
     pub(crate) resumed_from: Option<u64>,
     pub(crate) published_step: Option<u64>,
@@ -46,18 +66,20 @@ impl Account {
         job: JobDocument,
         assignment: &Assignment,
         shard: Option<u32>,
-        started_at: Timestamp,
+        started: Moment,
         heard: Heard,
+        secrets: Secrets,
     ) -> Self {
         Self {
             job,
             job_id: assignment.job_id.clone(),
             attempt: assignment.attempt,
             shard,
-            started_at,
+            started,
+            secrets,
             oom_kills: OomKills::begin(),
             heard,
-            fetched_at: None,
+            fetch_took: None,
             program_started_at: None,
             resumed_from: None,
             published_step: None,
@@ -66,6 +88,11 @@ impl Account {
             failure: None,
             log_tail: Vec::new(),
         }
+    }
+
+    /// Every input is in place, at this uptime.
+    pub(crate) fn has_fetched(&mut self, now: Duration) {
+        self.fetch_took = Some(now.saturating_sub(self.started.uptime));
     }
 
     /// The job document it works by.
@@ -91,8 +118,8 @@ impl Account {
             },
         };
         self.failure = Some(Failure {
-            reason: masked(&failure.reason),
-            hint: masked(&failure.hint),
+            reason: self.secrets.masked(&failure.reason),
+            hint: self.secrets.masked(&failure.hint),
         });
     }
 
@@ -134,28 +161,26 @@ impl Account {
             instance_type: self.heard.identity.instance_type.clone(),
             instance_id: self.heard.identity.instance_id.clone(),
             availability_zone: self.heard.identity.availability_zone.clone(),
-            started_at: self.started_at,
+            started_at: self.started.at,
             program_started_at: self.program_started_at,
             ended_at: now,
             outcome,
             exit_code,
             program_exit_code,
             program_signal,
-            notice_at: self.heard.notice.map(|(_, at)| at),
+            notice_at: self.heard.notice.map(|notice| notice.at),
             notice: self
                 .heard
                 .notice
-                .map(|(notice, _)| notice.as_str().to_owned()),
+                .map(|notice| notice.kind.as_str().to_owned()),
             resumed_from: self.resumed_from,
             published_step: self.published_step,
             last_step: self.progress.as_ref().map(|progress| progress.step),
             last_rate: self.progress.as_ref().map(|progress| progress.rate),
-            fetch_s: self
-                .fetched_at
-                .map(|at| between(self.started_at, at).as_secs_f64()),
+            fetch_s: self.fetch_took.map(|took| took.as_secs_f64()),
             out_of_memory: self.oom_kills.rose(),
             failure: self.failure.clone(),
-            error: error.map(masked),
+            error: error.map(|error| self.secrets.masked(error)),
             log_tail: self.log_tail.clone(),
         }
     }

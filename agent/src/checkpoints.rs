@@ -56,8 +56,11 @@ impl Shelf {
         }
         self.dealt_with.push_back(shipped);
         while self.dealt_with.len() > KEPT {
-            if let Some(old) = self.dealt_with.pop_front() {
-                folder::remove(&old.path)?;
+            // The newer one is published all the same.
+            if let Some(old) = self.dealt_with.pop_front()
+                && let Err(error) = folder::remove(&old.path)
+            {
+                tracing::warn!("an old checkpoint stays: {}", error.sentence());
             }
         }
         Ok(())

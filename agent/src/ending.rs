@@ -1,5 +1,7 @@
 //! How an attempt ends: decided from what was seen, without doing anything.
 
+use std::time::Duration;
+
 use trainspot_shared::attempt::AttemptOutcome;
 
 use crate::error::AgentError;
@@ -64,8 +66,29 @@ impl Ending {
 pub(crate) enum Stop {
     /// It may not or cannot go on: not the owner, no permission.
     GaveUp(AgentError),
-    /// Its steps did not move.
-    Stalled,
+    /// It stood still.
+    Stalled(Why),
+}
+
+/// How a program that stands still was found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Nothing that it writes changed for so long.
+    NoProgress(Duration),
+    /// No GPU did anything for so long.
+    IdleGpu(Duration),
+}
+
+impl Why {
+    pub(crate) fn sentence(self) -> String {
+        match self {
+            Self::NoProgress(limit) => format!("no progress for {} s", limit.as_secs()),
+            Self::IdleGpu(limit) => format!(
+                "no GPU did anything for {} s while training; a program that may work on the CPU for so long needs a higher `TRAINSPOT_GPU_IDLE_S`",
+                limit.as_secs()
+            ),
+        }
+    }
 }
 
 /// What is left to do after the program's end.
@@ -78,7 +101,7 @@ pub(crate) enum Next {
     /// Told to go: ship the last checkpoint; 75 if one was published since.
     Preempted,
     /// Ship the last checkpoint, then 74.
-    Stalled,
+    Stalled(Why),
     /// Ship what there is for whoever looks into it, then this code.
     Failed(u8),
 }
@@ -94,7 +117,7 @@ pub(crate) fn after_program(
         (_, Some(Stop::GaveUp(_))) => Next::Leave,
         (Ended::Exited(0), _) => Next::PublishOutput,
         _ if was_noticed => Next::Preempted,
-        (_, Some(Stop::Stalled)) => Next::Stalled,
+        (_, Some(Stop::Stalled(why))) => Next::Stalled(*why),
         (ended, None) => Next::Failed(exit_code::of_program(ended, declares_contract)),
     }
 }
@@ -107,6 +130,8 @@ mod tests {
     fn the_end_follows_from_what_was_seen() {
         let gave_up = Stop::GaveUp(AgentError::NotOwner("x".to_owned()));
         let terminated = Ended::Signaled(15);
+        let why = Why::NoProgress(Duration::from_mins(10));
+        let stalled = Stop::Stalled(why);
         let cases = [
             (Ended::Exited(0), None, false, Next::PublishOutput),
             (Ended::Exited(0), None, true, Next::PublishOutput),
@@ -114,8 +139,8 @@ mod tests {
             (terminated, Some(&gave_up), true, Next::Leave),
             (Ended::Exited(143), None, true, Next::Preempted),
             (terminated, None, true, Next::Preempted),
-            (terminated, Some(&Stop::Stalled), true, Next::Preempted),
-            (terminated, Some(&Stop::Stalled), false, Next::Stalled),
+            (terminated, Some(&stalled), true, Next::Preempted),
+            (terminated, Some(&stalled), false, Next::Stalled(why)),
             (terminated, None, false, Next::Failed(143)),
             (Ended::Exited(65), None, false, Next::Failed(65)),
         ];

@@ -1,5 +1,7 @@
 //! What has come from outside so far: the notice, the host's identity.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use trainspot_edge::World;
 
@@ -7,16 +9,37 @@ use crate::host::{Happening, Host, HostIdentity};
 
 /// Why the attempt was told to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(crate) enum Kind {
     Spot,
     Sigterm,
 }
 
-impl Notice {
+/// That the attempt was told to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) kind: Kind,
+    /// For the record.
+    pub(crate) at: Timestamp,
+    /// To be compared.
+    pub(crate) uptime: Duration,
+}
+
+impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Spot => "spot_notice",
             Self::Sigterm => "sigterm",
+        }
+    }
+}
+
+impl Notice {
+    /// That came now.
+    fn now(kind: Kind, world: &impl World) -> Self {
+        Self {
+            kind,
+            at: world.now(),
+            uptime: world.uptime(),
         }
     }
 }
@@ -28,28 +51,30 @@ pub(crate) struct Heard {
     /// Whether the identity came since somebody last looked.
     pub(crate) has_news: bool,
     /// The first notice; what comes after it does not make the loss smaller.
-    pub(crate) notice: Option<(Notice, Timestamp)>,
+    pub(crate) notice: Option<Notice>,
     pub(crate) was_terminated: bool,
 }
 
 impl Heard {
     /// Takes a happening in. `true` if it is the first word that the attempt has to go.
-    pub(crate) fn take(&mut self, happening: &Happening, now: Timestamp) -> bool {
-        let notice = match happening {
+    pub(crate) fn take(&mut self, happening: &Happening, world: &impl World) -> bool {
+        let kind = match happening {
             Happening::Identity(identity) => {
                 self.identity = identity.clone();
                 self.has_news = true;
                 return false;
             }
-            Happening::SpotNotice { .. } => Notice::Spot,
-            Happening::Terminate => Notice::Sigterm,
-            Happening::RebalanceHint | Happening::Forward(_) => return false,
+            Happening::SpotNotice { .. } => Kind::Spot,
+            Happening::Terminate => Kind::Sigterm,
+            Happening::RebalanceHint | Happening::GpusBusy(_) | Happening::Forward(_) => {
+                return false;
+            }
         };
-        self.was_terminated |= notice == Notice::Sigterm;
+        self.was_terminated |= kind == Kind::Sigterm;
         let is_first = self.notice.is_none();
         if is_first {
-            tracing::warn!("told to go: {}", notice.as_str());
-            self.notice = Some((notice, now));
+            tracing::warn!("told to go: {}", kind.as_str());
+            self.notice = Some(Notice::now(kind, world));
             self.has_news = true;
         }
         is_first
@@ -67,7 +92,7 @@ impl Heard {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                happening = host.next() => { self.take(&happening, world.now()); }
+                happening = host.next() => { self.take(&happening, world); }
             }
         }
     }
@@ -83,7 +108,7 @@ impl Heard {
         while self.notice.is_none() {
             tokio::select! {
                 biased;
-                happening = host.next() => { self.take(&happening, world.now()); }
+                happening = host.next() => { self.take(&happening, world); }
                 done = &mut work => return Some(done),
             }
         }
@@ -94,7 +119,7 @@ impl Heard {
     pub(crate) async fn linger(&mut self, host: &mut impl Host, world: &impl World) {
         while !self.was_terminated {
             let happening = host.next().await;
-            self.take(&happening, world.now());
+            self.take(&happening, world);
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum Happening {
     },
     /// The host is likely to be taken back.
     RebalanceHint,
+    /// How busy each GPU of the container was just now, in per cent.
+    GpusBusy(Vec<u8>),
     /// `SIGTERM`: end within seconds.
     Terminate,
     /// Another signal for the program.

@@ -15,7 +15,9 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 pub fn begin() -> Result<(), TryInitError> {
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Plain)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // A line that cannot be written is lost; telling of it on the same stream would panic.
+        .log_internal_errors(false);
     let ours = Targets::new().with_target("trainspot_agent", Level::INFO);
     tracing_subscriber::registry()
         .with(ours)

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use trainspot_agent::host::Channel;
+use trainspot_agent::mask::Secrets;
 use trainspot_agent::metadata::Metadata;
+use trainspot_agent::nvidia::Gpus;
 use trainspot_agent::process::{BOUND, Process};
 use trainspot_agent::{Assignment, Settings, bound, exit_code, log_line, reaper, signals, work};
 use trainspot_edge::aws::Aws;
@@ -59,19 +61,34 @@ async fn attempt(program: Vec<String>) -> u8 {
             return exit_code::BAD_CONFIGURATION;
         }
     };
-    let settings = Settings::from_variables(variable, program);
+    // A variable that is no text is no secret that could be told in a line of text.
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = Settings {
+        secrets: Secrets::of_variables(texts),
+        ..Settings::from_variables(variable, program)
+    };
     let (happenings, mut host) = Channel::open();
-    let mut process = std::env::current_exe().map_or_else(
-        |error| {
+    let ears = signals::listen(&happenings).and_then(|()| reaper::reap_orphans());
+    let awaited = match ears {
+        Ok(awaited) => awaited,
+        Err(error) => {
+            tracing::error!("hear signals: {error}");
+            return exit_code::BUG;
+        }
+    };
+    let process = Process::new()
+        .hiding(settings.secrets.clone())
+        .awaited_in(awaited.clone());
+    let mut process = match std::env::current_exe() {
+        Ok(agent) => process.bound_to(agent),
+        Err(error) => {
             tracing::warn!("a killed agent will leave the program alone: {error}");
-            Process::new()
-        },
-        Process::bound_to,
-    );
-    let ears = signals::listen(&happenings).and_then(|()| reaper::reap_orphans(process.leader()));
-    if let Err(error) = ears {
-        tracing::error!("hear signals: {error}");
-        return exit_code::BUG;
+            process
+        }
+    };
+    if let Some(gpus) = Gpus::from_variables(variable) {
+        tokio::spawn(gpus.watch(happenings.clone(), awaited));
     }
     if let Some(metadata) = Metadata::from_variables(variable) {
         tokio::spawn(metadata.watch(happenings));

@@ -1,201 +1,116 @@
-//! Takes secrets out of a log line before it is kept anywhere.
+//! Takes secrets out of a text before it is kept anywhere.
 //!
 //! Attempt records and notices are read by more people than the log stream is. It errs on the side
-//! of masking; a masked harmless word costs nothing.
+//! of masking; a masked harmless word costs nothing. Each rule answers which parts of a line to
+//! hide; here they meet.
 
-const MASK: &str = "****";
-/// A name that ends with one of these names a secret.
-const SECRET_NAMES: [&str; 9] = [
-    "password",
-    "passwd",
-    "pwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "access_key",
-    "credential",
-];
-const SECRET_KEY_NAMES: [&str; 4] = [
-    "secret_key",
-    "secretaccesskey",
-    "secret_access_key",
-    "private_key",
-];
-/// `AKIA` or `ASIA` and sixteen more.
-const ACCESS_KEY_LENGTH: usize = 20;
-/// An AWS secret access key in base 64.
-const SECRET_KEY_LENGTH: usize = 40;
-/// Between `Authorization:` and the secret.
-const SCHEMES: [&str; 2] = ["bearer ", "basic "];
+mod names;
+mod shapes;
+mod urls;
 
-/// The line without what looks like a secret.
-pub(crate) fn masked(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    // What came before the word at hand: `name=`, `name: "`, `Bearer `.
-    let mut hides_next = false;
-    while !rest.is_empty() {
-        if hides_next && !begins_with_scheme(rest) {
-            let end = rest.find(ends_secret).unwrap_or(rest.len());
-            if end > 0 {
-                out.push_str(MASK);
-                hides_next = false;
-                rest = &rest[end..];
-                continue;
-            }
-        }
-        let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        let gap_end = after.find(is_word).unwrap_or(after.len());
-        let (gap, next) = after.split_at(gap_end);
-        if !word.is_empty() {
-            let is_user_info = gap.starts_with('@') && out.ends_with(':') && has_url(&out);
-            out.push_str(if is_user_info || looks_secret(word) {
-                MASK
-            } else {
-                word
-            });
-            hides_next = word.eq_ignore_ascii_case("bearer") && gap.starts_with(' ')
-                || hides_next && begins_with_scheme(rest)
-                || names_secret(word) && assigns(gap);
-        }
-        out.push_str(gap);
-        rest = next;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(crate) use shapes::{begins_private_key, ends_private_key};
+
+pub(crate) const MASK: &str = "****";
+/// A shorter value would hide half of every line, and is no secret to speak of.
+const SHORTEST_KNOWN: usize = 6;
+
+/// What a rule wants hidden: byte ranges of the line.
+type Spans = Vec<Range<usize>>;
+
+/// The secrets that are known by their value; cheap to clone. What looks like a secret is hidden
+/// without being known.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(Arc<Vec<String>>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
     }
+}
+
+impl Secrets {
+    /// The values of those variables whose names say that they are secret.
+    pub fn of_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
+        let known = variables
+            .filter(|(name, _)| names::is_secret_variable(name))
+            // A key over several lines is logged line by line.
+            .flat_map(|(_, value)| value.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|value| value.len() >= SHORTEST_KNOWN);
+        Self(Arc::new(known.collect()))
+    }
+
+    /// The line without what is, or looks like, a secret.
+    pub(crate) fn masked(&self, line: &str) -> String {
+        replaced(line, self.spans(line))
+    }
+
+    /// Like [`Secrets::masked`], for the beginning of a line whose rest is not known: what its end
+    /// may have been torn from is left out. `margin` is longer than any secret that is told by its
+    /// length.
+    pub(crate) fn masked_beginning(&self, beginning: &str, margin: usize) -> String {
+        let torn = beginning.rfind(names::ends_value).map_or(0, |at| {
+            at + beginning[at..].chars().next().map_or(0, char::len_utf8)
+        });
+        let is_short = beginning.len() - torn < margin;
+        let kept = if is_short {
+            &beginning[..torn]
+        } else {
+            beginning
+        };
+        let mut spans = self.spans(kept);
+        spans.extend(self.torn_known(kept));
+        replaced(kept, spans)
+    }
+
+    fn spans(&self, line: &str) -> Spans {
+        let mut spans = self.known(line);
+        spans.extend(names::spans(line));
+        spans.extend(shapes::spans(line));
+        spans.extend(urls::spans(line));
+        spans
+    }
+
+    fn known(&self, line: &str) -> Spans {
+        let found = self.0.iter().flat_map(|value| {
+            let found = line.match_indices(value.as_str());
+            found.map(|(at, _)| at..at + value.len())
+        });
+        found.collect()
+    }
+
+    /// Where the text ends with the beginning of a known value.
+    fn torn_known(&self, text: &str) -> Spans {
+        let longest = |value: &String| {
+            let ends = value.char_indices().map(|(end, _)| end).rev();
+            let length = ends
+                .take_while(|&end| end > 0)
+                .find(|&end| text.ends_with(&value[..end]))?;
+            Some(text.len() - length..text.len())
+        };
+        self.0.iter().filter_map(longest).collect()
+    }
+}
+
+/// The line with every span masked once, however many overlap.
+fn replaced(line: &str, mut spans: Spans) -> String {
+    spans.retain(|span| !span.is_empty());
+    spans.sort_by_key(|span| span.start);
+    let mut out = String::with_capacity(line.len());
+    let mut from = 0;
+    for span in spans {
+        if span.start >= from {
+            out.push_str(&line[from..span.start]);
+            out.push_str(MASK);
+        }
+        from = from.max(span.end);
+    }
+    out.push_str(&line[from..]);
     out
 }
 
-fn begins_with_scheme(text: &str) -> bool {
-    SCHEMES.iter().any(|scheme| {
-        text.get(..scheme.len())
-            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-    })
-}
-
-/// A value in a log line goes to the next of these.
-fn ends_secret(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '&' | ';' | ')' | ']' | '}')
-}
-
-/// Names, numbers and keys have no other characters; `/` and `+` belong to base 64, `-` and `.` to tokens.
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric()
-        || matches!(
-            c,
-            '_' | '-' | '.' | '/' | '+' | '%' | '~' | '!' | '$' | '*' | '#'
-        )
-}
-
-fn names_secret(word: &str) -> bool {
-    let name = word.to_ascii_lowercase().replace('-', "_");
-    name == "authorization"
-        || SECRET_NAMES
-            .iter()
-            .chain(&SECRET_KEY_NAMES)
-            .any(|secret| name.ends_with(secret))
-}
-
-/// `=`, `:`, `": "` and the like.
-fn assigns(gap: &str) -> bool {
-    let gap = gap.trim_start_matches(['"', '\'', ' ', '\\']);
-    gap.starts_with(['=', ':'])
-}
-
-fn has_url(before: &str) -> bool {
-    before
-        .rsplit([' ', '"', '\''])
-        .next()
-        .is_some_and(|word| word.contains("://"))
-}
-
-fn looks_secret(word: &str) -> bool {
-    let is_access_key = word.len() == ACCESS_KEY_LENGTH
-        && (word.starts_with("AKIA") || word.starts_with("ASIA"))
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    let is_secret_key = word.len() == SECRET_KEY_LENGTH
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+'))
-        && word.bytes().any(|b| b.is_ascii_uppercase())
-        && word.bytes().any(|b| b.is_ascii_lowercase())
-        && word.bytes().any(|b| b.is_ascii_digit());
-    is_access_key || is_secret_key
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn secrets_are_masked_and_the_rest_stays() {
-        let secret_key = format!("abcdEFGH1234{}", "ij/+KL56".repeat(4));
-        let secret_key = &secret_key[..SECRET_KEY_LENGTH];
-        let cases = [
-            (
-                "password=hunter2 user=eve".to_owned(),
-                "password=**** user=eve".to_owned(),
-            ),
-            (
-                "DB_PASSWORD: 'hun!ter2',x".to_owned(),
-                "DB_PASSWORD: '****',x".to_owned(),
-            ),
-            (
-                r#"{"hf_token": "hf_abc.def", "n": 3}"#.to_owned(),
-                r#"{"hf_token": "****", "n": 3}"#.to_owned(),
-            ),
-            (
-                "password=hun@ter:2 x".to_owned(),
-                "password=**** x".to_owned(),
-            ),
-            ("token=abc-def".to_owned(), "token=****".to_owned()),
-            (
-                "Authorization: Bearer eyJ0.eyJ1.sig".to_owned(),
-                "Authorization: Bearer ****".to_owned(),
-            ),
-            (
-                format!("key AKIA{} used", "Q".repeat(16)),
-                "key **** used".to_owned(),
-            ),
-            (
-                format!("aws_secret_access_key = {secret_key}"),
-                "aws_secret_access_key = ****".to_owned(),
-            ),
-            (
-                format!("found {secret_key} here"),
-                "found **** here".to_owned(),
-            ),
-            (
-                "clone https://eve:pa55@host/x".to_owned(),
-                "clone https://eve:****@host/x".to_owned(),
-            ),
-            (
-                "epoch 3 loss=0.25 tokens=1500 step 40/192".to_owned(),
-                "epoch 3 loss=0.25 tokens=1500 step 40/192".to_owned(),
-            ),
-        ];
-        for (line, expected) in cases {
-            assert_eq!(masked(&line), expected);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_line_survives(line in "\\PC{0,80}") {
-            let once = masked(&line);
-
-            prop_assert!(once.len() <= line.len() + 4 * line.chars().count());
-        }
-
-        #[test]
-        fn no_password_survives(secret in "[a-zA-Z0-9]{6,20}", before in "[a-z ]{0,10}") {
-            let line = format!("{before} password={secret}");
-
-            prop_assert!(masked(&line).ends_with("password=****"));
-        }
-    }
-}
+mod tests;

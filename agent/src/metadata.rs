@@ -17,8 +17,10 @@ use crate::settings::seconds;
 const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
 const POLL_VARIABLE: &str = "TRAINSPOT_IMDS_POLL_S";
-/// As AWS recommends.
-const POLL_EVERY: Duration = Duration::from_secs(5);
+/// AWS recommends five seconds at most. A notice is best effort and may come late; a look costs two
+/// requests to the host itself, so three of the host's last seconds are cheap.
+const POLL_EVERY: Duration = Duration::from_secs(2);
+const LONGEST_POLL: Duration = Duration::from_secs(5);
 /// The longest that a token may live, in seconds.
 const TOKEN_TTL_S: &str = "21600";
 const OK: u16 = 200;
@@ -32,9 +34,20 @@ pub struct Metadata {
     token: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// `{"action": "terminate", "time": "…"}`
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 struct InstanceAction {
+    #[serde(rename = "action")]
+    _action: String,
     time: Timestamp,
+}
+
+impl InstanceAction {
+    /// Something else may answer at this address, on another cloud or behind a proxy, and 200 to
+    /// everything: its pages are no notice.
+    fn parse(body: &str) -> Option<Self> {
+        serde_json::from_str(body).ok()
+    }
 }
 
 impl Metadata {
@@ -51,7 +64,7 @@ impl Metadata {
         };
         let every = seconds(&variable, POLL_VARIABLE)
             .unwrap_or(POLL_EVERY)
-            .min(POLL_EVERY);
+            .min(LONGEST_POLL);
         Some(Self {
             authority,
             every,
@@ -89,15 +102,23 @@ impl Metadata {
         let tell = |happening| drop(happenings.send(happening));
         let notice = self.get("spot/instance-action").await?;
         if notice.status == OK {
+            let Some(action) = InstanceAction::parse(&notice.body) else {
+                return Err(io::Error::other(format!(
+                    "`spot/instance-action` is no notice: `{}`",
+                    begin(&notice.body)
+                )));
+            };
             asked.was_noticed = true;
-            let action: Option<InstanceAction> = serde_json::from_str(&notice.body).ok();
             tell(Happening::SpotNotice {
-                goes_at: action.map(|action| action.time),
+                goes_at: Some(action.time),
             });
         }
-        if !asked.was_hinted && self.get("events/recommendations/rebalance").await?.status == OK {
-            asked.was_hinted = true;
-            tell(Happening::RebalanceHint);
+        if !asked.was_hinted {
+            let hint = self.get("events/recommendations/rebalance").await?;
+            if hint.status == OK && hint.body.contains("noticeTime") {
+                asked.was_hinted = true;
+                tell(Happening::RebalanceHint);
+            }
         }
         if !asked.is_identified {
             let identity = self.identity().await?;
@@ -142,10 +163,13 @@ impl Metadata {
         }
         let ttl = ("X-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL_S);
         let answer = self.ask("PUT", "/latest/api/token", ttl).await?;
-        if answer.status != OK {
+        // It goes into a header.
+        let is_token = !answer.body.is_empty() && answer.body.bytes().all(|b| b.is_ascii_graphic());
+        if answer.status != OK || !is_token {
             return Err(io::Error::other(format!(
-                "no token: status {}",
-                answer.status
+                "no token: status {}, `{}`",
+                answer.status,
+                begin(&answer.body)
             )));
         }
         self.token = Some(answer.body.clone());
@@ -157,10 +181,38 @@ impl Metadata {
     }
 }
 
+/// Enough of a page to see whose it is.
+fn begin(body: &str) -> String {
+    body.chars()
+        .take(60)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
 /// What need not be asked again.
 #[derive(Debug, Default)]
 struct Asked {
     is_identified: bool,
     was_hinted: bool,
     was_noticed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_notice_is_a_notice() {
+        let notice = r#"{"action":"terminate","time":"2026-11-23T02:17:40Z"}"#;
+
+        assert!(InstanceAction::parse(notice).is_some());
+        for other in [
+            "",
+            "{}",
+            "<html>welcome</html>",
+            r#"{"time":"2026-11-23T02:17:40Z"}"#,
+        ] {
+            assert_eq!(InstanceAction::parse(other), None, "{other}");
+        }
+    }
 }

@@ -6,8 +6,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, kill_process_group};
@@ -16,8 +15,11 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use trainspot_shared::job::JOB_VARIABLE;
 
-use crate::log_tail::{LogTail, OpenLine};
+use crate::log_tail::{LogTail, Stream};
+use crate::mask::Secrets;
 use crate::program::{Ended, Launch, Program, Signal};
+use crate::reaper::{Awaited, Spared};
+use crate::stuck;
 
 const PIECE_BYTES: usize = 16 * 1024;
 /// A process that left the group may hold the pipes open for ever.
@@ -34,7 +36,9 @@ pub struct Process {
     group: Option<Pid>,
     tail: Arc<Mutex<LogTail>>,
     pumps: Vec<JoinHandle<()>>,
-    leader: Arc<AtomicI32>,
+    awaited: Awaited,
+    /// Nobody else reaps the program.
+    spared: Option<Spared>,
 }
 
 impl Process {
@@ -43,17 +47,28 @@ impl Process {
         Self::default()
     }
 
-    /// A program that is killed with its agent, started through the agent's own binary.
-    pub fn bound_to(agent: PathBuf) -> Self {
+    /// The same, killed with its agent: started through the agent's own binary.
+    #[must_use]
+    pub fn bound_to(self, agent: PathBuf) -> Self {
         Self {
             agent: Some(agent),
-            ..Self::default()
+            ..self
         }
     }
 
-    /// The program's process id once it has started, 0 before: whoever reaps orphans leaves it alone.
-    pub fn leader(&self) -> Arc<AtomicI32> {
-        Arc::clone(&self.leader)
+    /// The same, with these secrets hidden in its last lines.
+    #[must_use]
+    pub fn hiding(self, secrets: Secrets) -> Self {
+        Self {
+            tail: Arc::new(Mutex::new(LogTail::hiding(secrets))),
+            ..self
+        }
+    }
+
+    /// The same, in a process that inherits the orphans it leaves and reaps whom nobody awaits.
+    #[must_use]
+    pub fn awaited_in(self, awaited: Awaited) -> Self {
+        Self { awaited, ..self }
     }
 
     fn command(&self, launch: &Launch) -> io::Result<Command> {
@@ -89,16 +104,18 @@ impl Process {
         from: impl AsyncRead + Unpin + Send + 'static,
         to: impl AsyncWrite + Unpin + Send + 'static,
     ) {
+        let tail = Arc::clone(&self.tail);
+        let stream = lock(&tail).stream();
         self.pumps
-            .push(tokio::spawn(pass_through(from, to, Arc::clone(&self.tail))));
+            .push(tokio::spawn(pass_through(from, to, tail, stream)));
     }
 }
 
 impl Program for Process {
     async fn start(&mut self, launch: &Launch) -> io::Result<()> {
         let mut child = self.command(launch)?.spawn()?;
+        self.spared = Some(self.awaited.spare(child.id()));
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        self.leader.store(id.unwrap_or_default(), Ordering::SeqCst);
         self.group = id.and_then(Pid::from_raw);
         if let Some(stdout) = child.stdout.take() {
             self.pump(stdout, tokio::io::stdout());
@@ -128,6 +145,7 @@ impl Program for Process {
             Signal::Checkpoint => rustix::process::Signal::USR1,
             Signal::Interrupt => rustix::process::Signal::INT,
             Signal::HangUp => rustix::process::Signal::HUP,
+            Signal::Stacks => return stuck::ask_for_stacks(group),
             Signal::Kill => rustix::process::Signal::KILL,
         };
         match kill_process_group(group, number) {
@@ -139,6 +157,7 @@ impl Program for Process {
 
     async fn sweep_up(&mut self) {
         self.signal(Signal::Kill);
+        self.awaited.end_orphans().await;
         for mut pump in self.pumps.drain(..) {
             if tokio::time::timeout(LAST_OUTPUT, &mut pump).await.is_err() {
                 tracing::warn!("something that the program started holds its output open");
@@ -148,20 +167,21 @@ impl Program for Process {
     }
 
     fn log_tail(&self) -> Vec<String> {
-        self.tail
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines()
+        lock(&self.tail).lines()
     }
+}
+
+fn lock(tail: &Mutex<LogTail>) -> MutexGuard<'_, LogTail> {
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn pass_through(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     tail: Arc<Mutex<LogTail>>,
+    stream: Stream,
 ) {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut open = OpenLine::default();
     let mut is_heard = true;
     loop {
         let n = match from.read(&mut piece).await {
@@ -172,16 +192,12 @@ async fn pass_through(
                 break;
             }
         };
-        tail.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(&mut open, &piece[..n]);
+        lock(&tail).take(stream, &piece[..n]);
         // With the log driver gone the program goes on: its pipe must be drained all the same.
         if is_heard && (to.write_all(&piece[..n]).await.is_err() || to.flush().await.is_err()) {
             is_heard = false;
             tracing::warn!("nobody reads the program's output any more");
         }
     }
-    tail.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .finish(&mut open);
+    lock(&tail).finish(stream);
 }

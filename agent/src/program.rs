@@ -25,6 +25,8 @@ pub enum Signal {
     Interrupt,
     /// `SIGHUP`, passed on.
     HangUp,
+    /// It hangs: say where, if you can. `SIGQUIT`, only to processes that catch it.
+    Stacks,
     /// `SIGKILL`.
     Kill,
 }

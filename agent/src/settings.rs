@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Steps that do not move for this long, with a heartbeat that was there once, are a stall.
+use crate::mask::Secrets;
+
+/// A program with a heartbeat that shows no progress for this long is stalled.
 const STALL_AFTER: Duration = Duration::from_mins(10);
+/// GPUs that do nothing for this long while the stage trains are a stall.
+const GPU_IDLE_AFTER: Duration = Duration::from_mins(10);
 /// How often finished checkpoints and changed files are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long an unreachable store is tried again before the agent gives up.
@@ -28,10 +32,14 @@ pub struct Settings {
     pub linger: bool,
     /// For tests only: works and publishes whatever the heads say.
     pub ignore_heads: bool,
+    /// What is never to be seen in a record.
+    pub secrets: Secrets,
     /// The program knows the exit codes 64 to 80, though it wrote no file that says so.
     pub contract: bool,
     /// See `STALL_AFTER`.
     pub stall_after: Duration,
+    /// See `GPU_IDLE_AFTER`.
+    pub gpu_idle_after: Duration,
     /// See `SWEEP_EVERY`.
     pub sweep_every: Duration,
     /// See `PATIENCE`.
@@ -52,8 +60,10 @@ impl Settings {
             program: Vec::new(),
             linger: false,
             ignore_heads: false,
+            secrets: Secrets::default(),
             contract: false,
             stall_after: STALL_AFTER,
+            gpu_idle_after: GPU_IDLE_AFTER,
             sweep_every: SWEEP_EVERY,
             patience: PATIENCE,
             grace_after_notice: GRACE_AFTER_NOTICE,
@@ -63,7 +73,7 @@ impl Settings {
     }
 
     /// From the variables that `variable` looks up: `TRAINSPOT_WORK_DIR`, `TRAINSPOT_LINGER`,
-    /// `TRAINSPOT_CONTRACT`, `TRAINSPOT_STALL_S` and, for tests only,
+    /// `TRAINSPOT_CONTRACT`, `TRAINSPOT_STALL_S`, `TRAINSPOT_GPU_IDLE_S` and, for tests only,
     /// `TRAINSPOT_TEST_IGNORE_HEADS`. What cannot be parsed is left at its default and named.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>, program: Vec<String>) -> Self {
         let is_on = |name: &str| variable(name).as_deref() == Some("1");
@@ -76,6 +86,7 @@ impl Settings {
             ignore_heads: is_on("TRAINSPOT_TEST_IGNORE_HEADS"),
             contract: is_on("TRAINSPOT_CONTRACT"),
             stall_after: seconds(&variable, "TRAINSPOT_STALL_S").unwrap_or(STALL_AFTER),
+            gpu_idle_after: seconds(&variable, "TRAINSPOT_GPU_IDLE_S").unwrap_or(GPU_IDLE_AFTER),
             ..Self::in_folder(work_dir)
         }
     }

@@ -7,16 +7,17 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptRecord;
+use trainspot_shared::identity::Stage;
 
 use crate::account::Account;
-use crate::ending::Stop;
+use crate::ending::{Stop, Why};
 use crate::error::AgentError;
+use crate::gpu::Idleness;
 use crate::heartbeat::Heartbeat;
 use crate::host::{Happening, Host};
-use crate::patience::between;
 use crate::program::{Ended, Program, Signal};
 use crate::settings::Settings;
 use crate::shipper::Shipper;
@@ -27,6 +28,13 @@ const NEXT_TRY: Duration = Duration::from_secs(5);
 const RECORD_EVERY: Duration = Duration::from_mins(1);
 /// Of the time that a Spot notice leaves, the rest is for shipping.
 const SHARE_OF_PROGRAM: f64 = 0.75;
+/// For a stuck program to say where it hangs, before it is told to end.
+const FOR_STACKS: Duration = Duration::from_secs(1);
+/// A killed process that does not die sits in the kernel, on a dead driver or disk: nothing that
+/// the agent does will end it, but its host's end.
+const FOR_DYING: Duration = Duration::from_secs(10);
+/// `SIGKILL`
+const KILLED: Ended = Ended::Signaled(9);
 
 /// How the watch ended.
 #[derive(Debug)]
@@ -89,10 +97,15 @@ struct Watch<'w> {
     settings: &'w Settings,
     account: &'w mut Account,
     heartbeat: Heartbeat,
+    idleness: Idleness,
     stop: Option<Stop>,
-    kill_at: Option<Timestamp>,
-    sweep_at: Timestamp,
-    recorded_at: Timestamp,
+    /// A rebalance hint that the program could not be told of yet.
+    has_hint: bool,
+    terminate_at: Option<Duration>,
+    kill_at: Option<Duration>,
+    dead_at: Option<Duration>,
+    sweep_at: Duration,
+    recorded_at: Duration,
 }
 
 /// Watches a started program until it ends; ships and publishes meanwhile.
@@ -102,42 +115,51 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
     account: &mut Account,
     (program, host): (&mut impl Program, &mut impl Host),
     shipper: Shipper<'s, S, W>,
-    output_dir: &Path,
+    (output_dir, checkpoint_dir): (&Path, &Path),
 ) -> Result<Watched<'s, S, W>, AgentError> {
-    let now = world.now();
+    let now = world.uptime();
     let mut shipping = Shipping::Idle(Some(shipper));
     let mut watch = Watch {
         settings,
         account,
-        heartbeat: Heartbeat::of(output_dir),
+        heartbeat: Heartbeat::of(output_dir, checkpoint_dir, now),
+        idleness: Idleness::default(),
         stop: None,
+        has_hint: false,
+        terminate_at: None,
         kill_at: None,
+        dead_at: None,
         sweep_at: now,
         recorded_at: now,
     };
+    // Whatever else comes, however often.
+    let mut tick_at = now + settings.sweep_every;
     let ended = loop {
         tokio::select! {
             biased;
             ended = program.ended() => break ended,
-            happening = host.next() => watch.hear(&happening, program, world.now()),
+            happening = host.next() => watch.hear(&happening, program, world),
             (shipper, outcome) = shipping.swept() => {
-                watch.swept(shipper.last_published(), outcome, program, world.now());
+                watch.swept(shipper.last_published(), outcome, program, world.uptime());
                 shipping = Shipping::Idle(Some(shipper));
             }
-            () = world.pause(settings.sweep_every) => {
-                watch.tick(program, world.now());
+            () = world.pause(tick_at.saturating_sub(world.uptime())) => {
+                tick_at = world.uptime() + settings.sweep_every;
+                if watch.tick(program, world.uptime()) {
+                    break Ok(KILLED);
+                }
             }
         }
-        let now = world.now();
+        let now = world.uptime();
         if now >= watch.sweep_at && watch.stop.is_none() {
-            shipping.start(watch.record_if_due(program, now));
+            shipping.start(watch.record_if_due(program, world));
         }
     };
     let ended = ended.map_err(|source| AgentError::Local {
         what: "wait for the program".to_owned(),
         source,
     })?;
-    watch.heartbeat.look(world.now());
+    watch.heartbeat.look(world.uptime());
     watch.account.ended = Some(ended);
     watch.account.progress = watch.heartbeat.latest().cloned();
     let shipper = match shipping {
@@ -148,7 +170,7 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
                 .heard
                 .while_finishing(host, world, sweep)
                 .await;
-            watch.swept(shipper.last_published(), outcome, program, world.now());
+            watch.swept(shipper.last_published(), outcome, program, world.uptime());
             Some(shipper)
         }
     };
@@ -167,16 +189,20 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
 }
 
 impl Watch<'_> {
-    fn hear(&mut self, happening: &Happening, program: &mut impl Program, now: Timestamp) {
-        let is_first = self.account.heard.take(happening, now);
+    fn hear(&mut self, happening: &Happening, program: &mut impl Program, world: &impl World) {
+        let now = world.uptime();
+        let is_first = self.account.heard.take(happening, world);
         let grace = match happening {
             Happening::SpotNotice { goes_at } => {
-                let left = goes_at.map(|at| between(now, at).mul_f64(SHARE_OF_PROGRAM));
-                left.unwrap_or(Duration::MAX)
-                    .min(self.settings.grace_after_notice)
+                let goes_in = goes_at.map(|at| at.duration_since(world.now()));
+                grace_after_notice(goes_in, self.settings)
             }
             Happening::Terminate => self.settings.grace_after_sigterm,
-            Happening::RebalanceHint => return self.hint(program),
+            Happening::RebalanceHint => {
+                self.has_hint = true;
+                return self.hint(program);
+            }
+            Happening::GpusBusy(busy) => return self.idleness.take(busy, now),
             Happening::Forward(signal) => return program.signal(*signal),
             Happening::Identity(_) => return,
         };
@@ -186,33 +212,35 @@ impl Watch<'_> {
         self.kill_by(now, grace);
     }
 
-    /// A program that does not know the contract may die of the signal.
-    fn hint(&self, program: &mut impl Program) {
+    /// A program that does not know the contract may die of the signal; one that has not begun to
+    /// say so is told when it does.
+    fn hint(&mut self, program: &mut impl Program) {
         if self.settings.contract || self.heartbeat.latest().is_some() {
             tracing::info!("a rebalance hint: checkpoint now and go on");
             program.signal(Signal::Checkpoint);
+            self.has_hint = false;
         } else {
-            tracing::info!("a rebalance hint, but the program does not declare the contract");
+            tracing::info!("a rebalance hint, but the program does not declare the contract yet");
         }
     }
 
     fn swept(
         &mut self,
-        last_published: Option<(u64, Timestamp)>,
+        last_published: Option<(u64, Duration)>,
         outcome: Result<(), AgentError>,
         program: &mut impl Program,
-        now: Timestamp,
+        now: Duration,
     ) {
         if let Some((step, _)) = last_published {
             self.account.published_step = Some(step);
         }
-        self.sweep_at = now.checked_add(self.settings.sweep_every).unwrap_or(now);
+        self.sweep_at = now + self.settings.sweep_every;
         match outcome {
             Ok(()) => {}
             // The program goes on: an hour of its work is worth more than a minute's answer.
             Err(error) if error.may_pass() => {
                 tracing::warn!("could not ship, tried again soon: {}", error.sentence());
-                self.sweep_at = now.checked_add(NEXT_TRY).unwrap_or(now);
+                self.sweep_at = now + NEXT_TRY;
             }
             Err(error) if error.is_missing_file() => {
                 tracing::info!(
@@ -227,47 +255,123 @@ impl Watch<'_> {
         }
     }
 
-    fn tick(&mut self, program: &mut impl Program, now: Timestamp) {
+    /// `true` if the program was killed and does not die.
+    fn tick(&mut self, program: &mut impl Program, now: Duration) -> bool {
         self.heartbeat.look(now);
         self.account.progress = self.heartbeat.latest().cloned();
-        if self.kill_at.is_some_and(|at| now >= at) {
+        if self.has_hint && self.heartbeat.latest().is_some() {
+            self.hint(program);
+        }
+        if self.terminate_at.take_if(|at| now >= *at).is_some() {
+            program.signal(Signal::Terminate);
+        }
+        if self.kill_at.take_if(|at| now >= *at).is_some() {
             tracing::warn!("the program took too long to end and is killed");
             program.signal(Signal::Kill);
-            self.kill_at = None;
+            self.dead_at = Some(now + FOR_DYING);
         }
-        let is_watched = self.stop.is_none() && self.account.heard.notice.is_none();
-        if is_watched && self.heartbeat.is_stalled(now, self.settings.stall_after) {
-            tracing::error!(
-                "no progress for {} s: stopping the program",
-                self.settings.stall_after.as_secs()
-            );
-            self.end(Stop::Stalled, program, now);
+        if let Some(why) = self.stall(now) {
+            tracing::error!("{}: stopping the program", why.sentence());
+            self.end(Stop::Stalled(why), program, now);
         }
+        let survives = self.dead_at.is_some_and(|at| now >= at);
+        if survives {
+            tracing::error!("the program was killed and does not die; going on without it");
+        }
+        survives
     }
 
-    fn end(&mut self, stop: Stop, program: &mut impl Program, now: Timestamp) {
+    /// Why the program stands still, unless it is ending anyway.
+    fn stall(&mut self, now: Duration) -> Option<Why> {
+        if self.stop.is_some() || self.account.heard.notice.is_some() {
+            return None;
+        }
+        let limit = self.settings.stall_after;
+        if self.heartbeat.is_stalled(now, limit) {
+            return Some(Why::NoProgress(limit));
+        }
+        let has_steps = self
+            .heartbeat
+            .latest()
+            .is_some_and(|progress| progress.step > 0);
+        let limit = self.settings.gpu_idle_after;
+        let is_idle = self.account.job().stage == Stage::Train
+            && self.idleness.lasts(has_steps, now) >= limit;
+        is_idle.then_some(Why::IdleGpu(limit))
+    }
+
+    fn end(&mut self, stop: Stop, program: &mut impl Program, now: Duration) {
+        let mut grace = self.settings.grace_after_stop;
         if self.account.heard.notice.is_none() {
-            program.signal(Signal::Terminate);
+            if matches!(stop, Stop::Stalled(_)) {
+                program.signal(Signal::Stacks);
+                self.terminate_at = Some(now + FOR_STACKS);
+                grace += FOR_STACKS;
+            } else {
+                program.signal(Signal::Terminate);
+            }
         }
         // Whoever may not work must not be asked again why.
         if !matches!(self.stop, Some(Stop::GaveUp(_))) {
             self.stop = Some(stop);
         }
-        self.kill_by(now, self.settings.grace_after_stop);
+        self.kill_by(now, grace);
     }
 
     /// Only ever earlier.
-    fn kill_by(&mut self, now: Timestamp, grace: Duration) {
-        let at = now.checked_add(grace).unwrap_or(Timestamp::MAX);
-        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+    fn kill_by(&mut self, now: Duration, grace: Duration) {
+        let at = now.saturating_add(grace);
+        if self.dead_at.is_none() {
+            self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+        }
     }
 
-    fn record_if_due(&mut self, program: &impl Program, now: Timestamp) -> Option<AttemptRecord> {
+    fn record_if_due(
+        &mut self,
+        program: &impl Program,
+        world: &impl World,
+    ) -> Option<AttemptRecord> {
+        let now = world.uptime();
         let has_news = std::mem::take(&mut self.account.heard.has_news);
-        if !has_news && between(self.recorded_at, now) < RECORD_EVERY {
+        if !has_news && now.saturating_sub(self.recorded_at) < RECORD_EVERY {
             return None;
         }
         self.recorded_at = now;
-        Some(self.account.running(now, program.log_tail()))
+        Some(self.account.running(world.now(), program.log_tail()))
+    }
+}
+
+/// How long the program may take after a Spot notice. A host whose clock is wrong must not kill it
+/// at once: it has as long as after a SIGTERM, whatever the notice's time says.
+fn grace_after_notice(goes_in: Option<SignedDuration>, settings: &Settings) -> Duration {
+    let share = goes_in.map(|time| {
+        Duration::try_from(time)
+            .unwrap_or_default()
+            .mul_f64(SHARE_OF_PROGRAM)
+    });
+    share
+        .unwrap_or(Duration::MAX)
+        .max(settings.grace_after_sigterm)
+        .min(settings.grace_after_notice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_leaves_most_of_its_time_whatever_the_clock_says() {
+        let settings = Settings::in_folder("work".into());
+        let grace = |goes_in_s: Option<i64>| {
+            let goes_in = goes_in_s.map(SignedDuration::from_secs);
+            grace_after_notice(goes_in, &settings).as_secs()
+        };
+
+        assert_eq!(grace(None), 90);
+        assert_eq!(grace(Some(120)), 90);
+        assert_eq!(grace(Some(100)), 75);
+        assert_eq!(grace(Some(5)), 20);
+        assert_eq!(grace(Some(-3_600)), 20);
+        assert_eq!(grace(Some(86_400)), 90);
     }
 }

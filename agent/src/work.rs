@@ -1,14 +1,16 @@
 //! One attempt from its start to its exit code.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use futures::FutureExt;
 use trainspot_edge::store::{Condition, StoreError};
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptOutcome;
 
-use crate::account::Account;
+use crate::account::{Account, Moment};
 use crate::assignment::Assignment;
 use crate::bound;
 use crate::ending::{Ending, Next, Stop, after_program};
@@ -21,9 +23,10 @@ use crate::heartbeat::final_step;
 use crate::host::Host;
 use crate::patience::patiently;
 use crate::place::{self, Arrival, Seat};
-use crate::program::Program;
+use crate::program::{Program, Signal};
 use crate::settings::Settings;
 use crate::shipper::{Shipper, write_record};
+use crate::unread::Unread;
 use crate::watch::{Watched, watch};
 use crate::workplace::Workplace;
 
@@ -43,22 +46,36 @@ pub async fn work<S: Store, W: World>(
         );
     }
     let mut heard = Heard::default();
-    let started_at = world.now();
+    let started = Moment::now(world);
     let (bucket, key) = (assignment.bucket.as_str(), assignment.job_key.as_str());
     let read = fetch::job(store, world, settings.patience, bucket, key);
     let opened = match heard.unless_told_to_go(host, world, read).await {
-        Some(job) => job.and_then(|job| Ok((place::shard(&job, assignment)?, job))),
-        None => return Ending::preempted(false).exit_code,
+        Some(job) => job
+            .and_then(|job| Ok((place::shard(&job, assignment)?, job)))
+            .map_err(|error| Ending::of_error(&error)),
+        None => Err(Ending::preempted(false)),
     };
     let (shard, job) = match opened {
         Ok(opened) => opened,
-        Err(error) => {
-            tracing::error!("{}", error.sentence());
-            return exit_code::of_error(&error);
+        Err(ending) => {
+            let unread = Unread {
+                assignment,
+                started_at: started.at,
+                heard,
+                ending,
+            };
+            return unread.close(store, world, settings, host).await;
         }
     };
     let seat = Seat::of(&job, assignment, shard, settings.ignore_heads);
-    let mut account = Account::open(job, assignment, shard, started_at, heard);
+    let mut account = Account::open(
+        job,
+        assignment,
+        shard,
+        started,
+        heard,
+        settings.secrets.clone(),
+    );
     let mut attempt = Attempt {
         store,
         world,
@@ -68,8 +85,18 @@ pub async fn work<S: Store, W: World>(
         workplace: None,
     };
 
-    let ending = attempt.run(&mut account, program, host).await;
-    let ending = ending.unwrap_or_else(|error| Ending::of_error(&error));
+    let run = attempt.run(&mut account, program, host);
+    // A bug in here is no reason to leave no record: what was seen so far tells what happened.
+    let ending = match AssertUnwindSafe(run).catch_unwind().await {
+        Ok(ending) => ending.unwrap_or_else(|error| Ending::of_error(&error)),
+        Err(panic) => {
+            program.signal(Signal::Kill);
+            Ending::failed(
+                exit_code::BUG,
+                format!("a bug in the agent: {}", said(&*panic)),
+            )
+        }
+    };
     account.log_tail = program.log_tail();
     let code = attempt.close(&mut account, &ending, host).await;
     if settings.linger && account.heard.notice.is_some() {
@@ -77,6 +104,13 @@ pub async fn work<S: Store, W: World>(
         account.heard.linger(host, world).await;
     }
     code
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it panicked")
 }
 
 struct Attempt<'a, S, W> {
@@ -151,11 +185,11 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             None => return Ok(Ending::preempted(false)),
             Some(restored) => account.resumed_from = restored?,
         }
-        account.fetched_at = Some(world.now());
+        account.has_fetched(world.uptime());
 
         let shipper = Shipper::before_program(
             (store, world, self.seat),
-            checkpoint_dir,
+            checkpoint_dir.clone(),
             output_dir.clone(),
         )?;
         if launch.command.is_empty() {
@@ -177,7 +211,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             account,
             (&mut *program, &mut *host),
             shipper,
-            &output_dir,
+            (&output_dir, &checkpoint_dir),
         )
         .await;
         program.sweep_up().await;
@@ -201,7 +235,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         } = watched;
         let declares =
             self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
-        let notice_at = account.heard.notice.map(|(_, at)| at);
+        let notice_at = account.heard.notice.map(|notice| notice.uptime);
         let next = after_program(ended, stop.as_ref(), notice_at.is_some(), declares);
         let patience = self.settings.patience;
         let finishing = async {
@@ -230,7 +264,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         &self,
         next: Next,
         shipper: &mut Shipper<'a, S, W>,
-        notice_at: Option<Timestamp>,
+        notice_at: Option<Duration>,
     ) -> Result<Ending, AgentError> {
         let checkpoint = shipper.ship_checkpoint(self.settings.patience).await;
         // One minute for all of it: the host may be going.
@@ -257,10 +291,10 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         }
         Ok(match next {
             Next::Failed(code) => Ending::of(AttemptOutcome::Failed, code),
-            _ => Ending::failed(
-                exit_code::STALLED,
-                format!("no progress for {} s", self.settings.stall_after.as_secs()),
-            ),
+            Next::Stalled(why) => Ending::failed(exit_code::STALLED, why.sentence()),
+            Next::Leave | Next::PublishOutput | Next::Preempted => {
+                unreachable!("these ends are told apart before")
+            }
         })
     }
 

@@ -1,5 +1,6 @@
 //! The attempt's own folder: filled before the program begins, named to it, removed at the end.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,27 @@ use crate::folder;
 use crate::place::Seat;
 use crate::program::Launch;
 use crate::restore::restore;
+
+/// Whoever runs the agent can give it another folder.
+fn unwritable(error: AgentError, root: &Path) -> AgentError {
+    let AgentError::Local { source, .. } = &error else {
+        return error;
+    };
+    let is_for_others = matches!(
+        source.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
+    );
+    if !is_for_others {
+        return error;
+    }
+    AgentError::Configuration(format!(
+        "the work folder `{}` cannot be written ({source}); set `TRAINSPOT_WORK_DIR` to one that can",
+        root.display()
+    ))
+}
 
 /// The attempt's own folder and what lies in it.
 pub(crate) struct Workplace {
@@ -53,7 +75,7 @@ impl Workplace {
             &workplace.checkpoints,
             &workplace.output,
         ] {
-            folder::make(path)?;
+            folder::make(path).map_err(|error| unwritable(error, &root))?;
         }
         Ok(workplace)
     }

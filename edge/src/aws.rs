@@ -8,6 +8,7 @@ mod invoke;
 mod parts;
 #[cfg(feature = "invoke")]
 mod remove;
+mod renewal;
 mod s3;
 mod sns;
 

@@ -33,14 +33,14 @@ where
     F: Future<Output = Result<T, E>> + Send,
     E: MayPass + Send,
 {
-    let began = world.now();
+    let began = world.uptime();
     let mut cap = FIRST_PAUSE;
     loop {
         let error = match call().await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        if !error.may_pass() || between(began, world.now()) >= patience {
+        if !error.may_pass() || world.uptime().saturating_sub(began) >= patience {
             return Err(error);
         }
         // Half of it fixed, or a short streak of luck would use a minute up in thousands of calls.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,6 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 pub trait World: Send + Sync {
     /// The host's clock; other hosts may be 30 s off.
     fn now(&self) -> Timestamp;
+
+    /// How long it has been since a moment that never changes. Unlike [`World::now`] it is never set back or
+    /// ahead, as a host's clock is when it is synchronised: for everything that measures or limits a time.
+    fn uptime(&self) -> Duration {
+        // A virtual clock only moves on.
+        Duration::try_from(self.now().duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
+    }
 
     /// A fresh random id of 32 hexadecimal digits: a write id, a claim's nonce.
     fn draw(&self) -> String;
@@ -33,6 +40,9 @@ pub const TEST_CLOCK: &str = "TRAINSPOT_TEST_CLOCK";
 static TEST_CLOCK_FILE: LazyLock<Option<PathBuf>> =
     LazyLock::new(|| std::env::var_os(TEST_CLOCK).map(PathBuf::from));
 
+/// When this process first asked.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// The real one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealWorld;
@@ -40,6 +50,11 @@ pub struct RealWorld;
 impl World for RealWorld {
     fn now(&self) -> Timestamp {
         Timestamp::now() + ahead()
+    }
+
+    fn uptime(&self) -> Duration {
+        let ahead = Duration::try_from(ahead()).unwrap_or_default();
+        BEGAN.elapsed() + ahead
     }
 
     fn draw(&self) -> String {

@@ -52,6 +52,22 @@ pub fn job(run: &RunId, stage: Stage, submission: u32) -> String {
     )
 }
 
+/// What the key of such a document says; `None` if it is none of ours.
+pub fn parse_job(key: &str) -> Option<(RunId, Stage, u32)> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let ["state", _, run, stage, file] = parts.as_slice() else {
+        return None;
+    };
+    let submission = file.strip_prefix("job-")?.strip_suffix(".json")?;
+    let parsed = (
+        run.parse().ok()?,
+        stage.parse().ok()?,
+        submission.parse().ok()?,
+    );
+    let (run, stage, submission) = &parsed;
+    (job(run, *stage, *submission) == key).then_some(parsed)
+}
+
 /// One attempt's own place for results; ends with `/`.
 pub fn results(
     run: &RunId,
@@ -129,6 +145,27 @@ fn stage_path(stage: Stage, shard: Option<u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_a_job_document_says_whose_it_is() {
+        let run: RunId = "recommender-20261123T0200Z".parse().expect("a valid id");
+
+        for stage in [Stage::Train, Stage::Recommend] {
+            let key = job(&run, stage, 12);
+
+            assert_eq!(parse_job(&key), Some((run.clone(), stage, 12)));
+            assert_eq!(parse_job(&key.replace("job-12", "job-012")), None);
+            assert_eq!(parse_job(&key.replacen("recommender/", "other/", 1)), None);
+        }
+        for other in [
+            "",
+            "state/nothing.json",
+            "state/a/b/train/head.json",
+            "a/b/c/d/job-1.json",
+        ] {
+            assert_eq!(parse_job(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn keys_are_as_the_design_says() {

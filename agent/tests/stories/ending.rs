@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use trainspot_agent::host::Happening;
 use trainspot_shared::attempt::{AttemptOutcome, LOG_TAIL_LINES};
 
 use crate::bench::{BUCKET, Bench, count, shell, until};
@@ -141,13 +142,42 @@ async fn an_unreachable_store_is_69_after_the_patience() {
 }
 
 #[tokio::test]
-async fn without_a_job_document_there_is_only_a_code() {
+async fn a_job_document_that_cannot_be_read_is_on_record() {
     let bench = Bench::train(count(5, 5, ""));
     bench.store.fail(Some(Fault::Unreachable("job-1.json")));
     assert_eq!(bench.run(1).await, 69);
     bench.store.fail(Some(Fault::Denied("job-1.json")));
-    assert_eq!(bench.run(1).await, 77);
+    assert_eq!(bench.run(2).await, 77);
     bench.store.fail(None);
+    let attempt = bench.start("job", 3);
+    attempt.tell(Happening::Terminate);
+    assert_eq!(attempt.code().await, 76);
+    let job_key = bench.job_key();
+    let garbled = bench.start("job", 4);
+    bench.put(BUCKET, &job_key, b"garbled");
+    assert_eq!(garbled.code().await, 64);
+
+    let outcomes = [1, 2, 3, 4].map(|attempt| {
+        let record = bench.record(attempt);
+        assert_eq!((record.attempt, record.stage), (attempt, bench.job.stage));
+        assert_eq!(record.error.is_none(), attempt == 3);
+        assert_eq!(record.notice.is_some(), attempt == 3);
+        (record.outcome, record.exit_code.unwrap())
+    });
+    assert_eq!(
+        outcomes,
+        [
+            (AttemptOutcome::Failed, 69),
+            (AttemptOutcome::Failed, 77),
+            (AttemptOutcome::PreemptedUnpublished, 76),
+            (AttemptOutcome::Failed, 64),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn where_nobody_says_whose_attempt_it_is_there_is_only_a_code() {
+    let bench = Bench::train(count(5, 5, ""));
 
     let nowhere = trainspot_agent::Assignment {
         job_key: "state/nothing.json".to_owned(),

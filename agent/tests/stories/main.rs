@@ -13,4 +13,7 @@ mod ownership;
 mod reclaim;
 mod shelf;
 mod stages;
+mod still;
+mod turns;
 mod wire;
+mod zombies;

@@ -8,6 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::config::retry::RetryPartition;
 use aws_smithy_http_client::{Builder, tls};
 
+use super::renewal::Renewal;
 use crate::world::{RealWorld, World};
 
 /// Below every function's time-out; the longest that one call, retries included, may take.
@@ -34,7 +35,15 @@ impl Aws {
     /// For the agent: the same clients with room for large objects. Batch and SNS are not used there.
     pub async fn for_agent() -> Self {
         // A part of 5 GB at 2.5 Gbit/s takes 17 s; stalled-stream protection ends what hangs.
-        Self::of(&config(Duration::from_mins(15)).await, "", RealWorld)
+        let renewal = Renewal::new();
+        let config = config(Duration::from_mins(15)).await;
+        let config = config.to_builder().identity_cache(renewal.clone()).build();
+        let aws = Self::of(&config, "", RealWorld);
+        let s3 = aws.s3.config().to_builder().retry_classifier(renewal);
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            ..aws
+        }
     }
 }
 
@@ -118,6 +127,10 @@ pub fn behaviour() -> BehaviorVersion {
 impl<W: World> World for Aws<W> {
     fn now(&self) -> jiff::Timestamp {
         self.world.now()
+    }
+
+    fn uptime(&self) -> std::time::Duration {
+        self.world.uptime()
     }
 
     fn draw(&self) -> String {

@@ -1,0 +1,239 @@
+//! Workers that take turns: whoever calls the store or waits is held until a story lets it go on.
+//!
+//! Every call has two stops, one before its effect and one before its answer, so that a story can put
+//! a worker to sleep anywhere and wake it whenever it likes.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
+use trainspot_edge::store::{Condition, Fetched, Listed, Put, StoreError};
+use trainspot_edge::world::RealWorld;
+use trainspot_edge::{Store, World};
+use trainspot_shared::stage_head::{StageHead, Worker};
+
+use crate::shelf::Shelf;
+
+/// A number that the same seed draws again (SplitMix64).
+#[derive(Debug)]
+pub(crate) struct Draws(pub(crate) u64);
+
+impl Draws {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
+    }
+}
+
+struct Stop {
+    who: usize,
+    what: String,
+    go: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    stops: Vec<Stop>,
+    /// Let go and not yet held again, by worker.
+    running: Vec<bool>,
+    has_ended: Vec<bool>,
+}
+
+/// Who waits where.
+#[derive(Clone, Default)]
+pub(crate) struct Turns(Arc<(Mutex<Waiting>, Notify)>);
+
+impl Turns {
+    /// A new worker, on its way to its first stop.
+    pub(crate) fn join(&self) -> usize {
+        let mut waiting = self.0.0.lock().unwrap();
+        waiting.running.push(true);
+        waiting.has_ended.push(false);
+        waiting.running.len() - 1
+    }
+
+    pub(crate) fn end(&self, who: usize) {
+        self.0.0.lock().unwrap().has_ended[who] = true;
+        self.0.1.notify_one();
+    }
+
+    pub(crate) async fn stop(&self, who: usize, what: String) {
+        let (go, gone) = oneshot::channel();
+        {
+            let mut waiting = self.0.0.lock().unwrap();
+            waiting.running[who] = false;
+            waiting.stops.push(Stop { who, what, go });
+        }
+        self.0.1.notify_one();
+        // Without a story any more everybody goes on.
+        let _story_is_over = gone.await.is_err();
+    }
+
+    /// Waits until every worker is held or has ended; `false` if `who` has ended.
+    pub(crate) async fn settle(&self, who: usize) -> bool {
+        loop {
+            {
+                let waiting = self.0.0.lock().unwrap();
+                let all = waiting.running.iter().zip(&waiting.has_ended);
+                if all.clone().all(|(running, ended)| !running || *ended) {
+                    return !waiting.has_ended[who];
+                }
+            }
+            self.0.1.notified().await;
+        }
+    }
+
+    /// Lets `who` go on from one of its stops, drawn; answers which. It must be held.
+    pub(crate) fn let_go(&self, who: usize, draws: &mut Draws) -> String {
+        let mut waiting = self.0.0.lock().unwrap();
+        // What was given up meanwhile, as the losing half of a `select!` is.
+        waiting.stops.retain(|stop| !stop.go.is_closed());
+        let own: Vec<usize> = (0..waiting.stops.len())
+            .filter(|&n| waiting.stops[n].who == who)
+            .collect();
+        let stop = waiting.stops.remove(own[draws.below(own.len())]);
+        waiting.running[who] = true;
+        let _it_gave_up = stop.go.send(()).is_err();
+        stop.what
+    }
+}
+
+/// A change of what a head publishes, by a worker that the head did not name.
+pub(crate) type Violation = String;
+
+/// The store and the world of one worker.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) shelf: Shelf,
+    pub(crate) turns: Turns,
+    pub(crate) who: usize,
+    pub(crate) me: Worker,
+    pub(crate) violations: Arc<Mutex<Vec<Violation>>>,
+}
+
+impl Held {
+    async fn call<T>(&self, what: &str, key: &str, effect: impl FnOnce() -> T + Send) -> T
+    where
+        T: Send,
+    {
+        let key = key.rsplit_once("Z/").map_or(key, |(_, key)| key);
+        self.turns.stop(self.who, format!("{what} {key}")).await;
+        let answer = effect();
+        self.turns
+            .stop(self.who, format!("{what} {key}, done"))
+            .await;
+        answer
+    }
+
+    /// The judge: by the heads alone, whatever the worker thinks of itself.
+    fn judge(&self, before: Option<&Fetched>, after: &[u8]) {
+        let Ok(after) = serde_json::from_slice::<StageHead>(after) else {
+            return;
+        };
+        let Some(before) =
+            before.and_then(|head| serde_json::from_slice::<StageHead>(&head.body).ok())
+        else {
+            return;
+        };
+        let is_published = (&before.latest_checkpoint, &before.output)
+            != (&after.latest_checkpoint, &after.output);
+        let owner = (
+            before.owner.submission,
+            before.owner.job_id.as_deref(),
+            before.owner.attempt,
+        );
+        let me = (
+            self.me.submission,
+            Some(self.me.job_id.as_str()),
+            Some(self.me.attempt),
+        );
+        let is_open = before.output.is_none() && before.closed.is_none();
+        if is_published && !(owner == me && is_open) {
+            self.violations.lock().unwrap().push(format!(
+                "{me:?} published over the head of {owner:?}, open: {is_open}"
+            ));
+        }
+    }
+}
+
+impl Store for Held {
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Fetched>, StoreError> {
+        self.call("read", key, || Ok(self.shelf.read(bucket, key)))
+            .await
+    }
+
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: Vec<u8>,
+        condition: Condition,
+    ) -> Result<Put, StoreError> {
+        let effect = || {
+            let before = self.shelf.read(bucket, key);
+            let put = self.shelf.write(bucket, key, body.clone(), &condition);
+            if put != Put::Refused && key.ends_with("/head.json") {
+                self.judge(before.as_ref(), &body);
+            }
+            Ok(put)
+        };
+        self.call("write", key, effect).await
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.turns.stop(self.who, format!("list {prefix}")).await;
+        self.shelf.list(bucket, prefix).await
+    }
+
+    async fn list_folders(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.shelf.list_folders(bucket, prefix).await
+    }
+
+    async fn fetch_file(
+        &self,
+        bucket: &str,
+        key: &str,
+        if_match: Option<&str>,
+        to: &Path,
+    ) -> Result<Option<u64>, StoreError> {
+        self.turns.stop(self.who, format!("fetch {key}")).await;
+        self.shelf.fetch_file(bucket, key, if_match, to).await
+    }
+
+    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+        let body = std::fs::read(from).map_err(|source| StoreError::File {
+            what: key.to_owned(),
+            source,
+        })?;
+        self.call("ship", key, || {
+            self.shelf.write(bucket, key, body, &Condition::Always);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl World for Held {
+    fn now(&self) -> Timestamp {
+        RealWorld.now()
+    }
+
+    fn draw(&self) -> String {
+        RealWorld.draw()
+    }
+
+    fn chance(&self) -> f64 {
+        0.0
+    }
+
+    async fn pause(&self, _: Duration) {
+        self.turns.stop(self.who, "wait".to_owned()).await;
+    }
+
+    fn print(&self, _: &str) {}
+}

@@ -197,3 +197,169 @@ async fn a_wrong_environment_or_command_line_is_64_in_one_sentence() {
     assert_eq!((without_job, no_dashes.code()), (64, Some(64)));
     assert_eq!(said, "trainspot-agent: `TRAINSPOT_JOB` is not set\n");
 }
+
+/// How a record is written when the environment is against it.
+fn wrapped(agent: &Command, script: &str) -> Command {
+    let agent = agent.as_std();
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", script, "bash"])
+        .arg(agent.get_program())
+        .args(agent.get_args())
+        .env_clear()
+        .envs(
+            agent
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_takes_does_not_keep_the_record_away() {
+    let bench = Bench::train(shell("echo out; echo err >&2; exit 3"));
+    let s3 = serve_s3(bench.store.clone()).await;
+    let log = bench.folder.path().join("log");
+
+    for (attempt, script) in [
+        (1, r#"exec "$@" >/dev/full 2>/dev/full"#),
+        (2, r#"exec "$@" >&- 2>&-"#),
+    ] {
+        let mut deaf = wrapped(&agent(&bench, &s3, attempt, &log), script);
+        let status = deaf.status().await.unwrap();
+
+        assert_eq!(status.code(), Some(3), "{script}");
+        let mut tail = bench.record(attempt).log_tail;
+        tail.sort();
+        assert_eq!(tail, ["err", "out"], "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_work_folder_that_cannot_be_used_is_on_record() {
+    let mut bench = Bench::train(shell("true"));
+    let s3 = serve_s3(bench.store.clone()).await;
+    let log = bench.folder.path().join("log");
+
+    // No byte more fits into any file.
+    let mut full = wrapped(
+        &agent(&bench, &s3, 1, &log),
+        r#"trap "" XFSZ; ulimit -f 0; exec "$@""#,
+    );
+    let full = full.status().await.unwrap().code();
+    bench.settings.work_dir = log.join("is a file");
+    let mut read_only = wrapped(&agent(&bench, &s3, 2, &log), r#"exec "$@""#);
+    let read_only = read_only.status().await.unwrap().code();
+
+    assert_eq!((full, read_only), (Some(70), Some(64)));
+    assert_eq!(bench.record(1).outcome, AttemptOutcome::Failed);
+    let error = bench.record(2).error.unwrap();
+    assert!(error.contains("set `TRAINSPOT_WORK_DIR`"), "{error}");
+}
+
+#[tokio::test]
+async fn what_left_the_programs_group_is_ended_too_also_what_began_after_sigterm() {
+    let stray = r#"setsid bash -c 'trap "" TERM; echo $$ >>"$TRAINSPOT_OUTPUT_DIR/strays"; while :; do read -rt 0.05 <> <(:); done' &"#;
+    let bench = Bench::train(shell(&format!(
+        r#"trap '{} exit 143' TERM
+        {stray}
+        while :; do read -rt 0.01 <> <(:); done"#,
+        stray.replace('\'', r#"'\''"#)
+    )));
+    let s3 = serve_s3(bench.store.clone()).await;
+    let log = bench.folder.path().join("log");
+    let child = agent(&bench, &s3, 1, &log).spawn().unwrap();
+    let strays = || {
+        let own = bench.leftovers().first()?.join("output/strays");
+        std::fs::read_to_string(own)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    };
+    until("the first one runs", || strays().is_some()).await;
+    signal(&child, Signal::TERM);
+
+    let code = code(child, &log).await;
+
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(code, 76, "{said}");
+    let strays = bench.result(1, "strays");
+    assert_eq!(
+        strays, None,
+        "what a preempted program leaves is not shipped"
+    );
+    let ended = said.split("left running: [").nth(1).unwrap();
+    let ended: Vec<&str> = ended.split_once(']').unwrap().0.split(", ").collect();
+    assert!(!ended.is_empty());
+    for id in ended {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"));
+        assert!(
+            stat.map_or(true, |stat| stat.contains(") Z ")),
+            "{id}: {said}"
+        );
+    }
+}
+
+/// A folder with a `nvidia-smi` that says this.
+fn fake_nvidia_smi(bench: &Bench, script: &str) -> std::ffi::OsString {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = bench.folder.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("nvidia-smi");
+    std::fs::write(&file, format!("#!/bin/bash\n{script}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut path = folder.into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    path
+}
+
+#[tokio::test]
+async fn a_gpu_that_nvidia_smi_calls_idle_ends_the_training_with_74() {
+    let bench = Bench::train(count(100_000, 10, ""));
+    let s3 = serve_s3(bench.store.clone()).await;
+    let log = bench.folder.path().join("log");
+    let mut with_gpu = agent(&bench, &s3, 1, &log);
+    with_gpu
+        .env("PATH", fake_nvidia_smi(&bench, "echo 0"))
+        .env("NVIDIA_VISIBLE_DEVICES", "all")
+        .env("TRAINSPOT_GPU_POLL_S", "0.05")
+        .env("TRAINSPOT_GPU_IDLE_S", "1");
+
+    let code = code(with_gpu.spawn().unwrap(), &log).await;
+
+    assert_eq!(code, 74);
+    assert!(bench.record(1).error.unwrap().contains("no GPU"));
+    assert!(bench.published_step().is_some());
+}
+
+#[tokio::test]
+async fn without_nvidia_smi_or_with_one_that_tells_nothing_there_is_one_line() {
+    for (script, line) in [
+        (None, "no `nvidia-smi` here"),
+        (Some("echo '[N/A]'"), "an idle GPU is not noticed"),
+        (Some("echo no driver; exit 9"), "an idle GPU is not noticed"),
+    ] {
+        let bench = Bench::train(shell("read -rt 0.5 <> <(:); exit 0"));
+        let s3 = serve_s3(bench.store.clone()).await;
+        let log = bench.folder.path().join("log");
+        let mut with_gpu = agent(&bench, &s3, 1, &log);
+        with_gpu
+            .env("NVIDIA_VISIBLE_DEVICES", "all")
+            .env("TRAINSPOT_GPU_POLL_S", "0.02");
+        if let Some(script) = script {
+            with_gpu.env("PATH", fake_nvidia_smi(&bench, script));
+        }
+
+        let code = code(with_gpu.spawn().unwrap(), &log).await;
+
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(said.matches(line).count(), 1, "{said}");
+        let about_metadata = "no instance metadata";
+        assert_eq!(said.matches(about_metadata).count(), 1, "{said}");
+    }
+}

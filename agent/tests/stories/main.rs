@@ -8,6 +8,7 @@
 mod bench;
 mod binary;
 mod ending;
+mod expired;
 mod large_files;
 mod ownership;
 mod reclaim;

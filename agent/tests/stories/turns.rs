@@ -4,6 +4,7 @@
 //! a worker to sleep anywhere and wake it whenever it likes.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ impl Draws {
     }
 }
 
+/// A worker's own tasks wake each other at most so often before it is held again.
+const TURNS_TO_SETTLE: usize = 4;
+
 struct Stop {
     who: usize,
     what: String,
@@ -39,8 +43,7 @@ struct Stop {
 #[derive(Default)]
 struct Waiting {
     stops: Vec<Stop>,
-    /// Let go and not yet held again, by worker.
-    running: Vec<bool>,
+    /// By worker.
     has_ended: Vec<bool>,
 }
 
@@ -52,9 +55,8 @@ impl Turns {
     /// A new worker, on its way to its first stop.
     pub(crate) fn join(&self) -> usize {
         let mut waiting = self.0.0.lock().unwrap();
-        waiting.running.push(true);
         waiting.has_ended.push(false);
-        waiting.running.len() - 1
+        waiting.has_ended.len() - 1
     }
 
     pub(crate) fn end(&self, who: usize) {
@@ -66,7 +68,6 @@ impl Turns {
         let (go, gone) = oneshot::channel();
         {
             let mut waiting = self.0.0.lock().unwrap();
-            waiting.running[who] = false;
             waiting.stops.push(Stop { who, what, go });
         }
         self.0.1.notify_one();
@@ -74,14 +75,22 @@ impl Turns {
         let _story_is_over = gone.await.is_err();
     }
 
-    /// Waits until every worker is held or has ended; `false` if `who` has ended.
+    /// Waits until `who` is held and goes no further; `false` if it has ended.
     pub(crate) async fn settle(&self, who: usize) -> bool {
         loop {
+            // One thread: by the time it is this one's turn again, the others went as far as they could.
+            for _ in 0..TURNS_TO_SETTLE {
+                tokio::task::yield_now().await;
+            }
             {
-                let waiting = self.0.0.lock().unwrap();
-                let all = waiting.running.iter().zip(&waiting.has_ended);
-                if all.clone().all(|(running, ended)| !running || *ended) {
-                    return !waiting.has_ended[who];
+                let mut waiting = self.0.0.lock().unwrap();
+                // What was given up meanwhile, as the losing half of a `select!` is.
+                waiting.stops.retain(|stop| !stop.go.is_closed());
+                if waiting.has_ended[who] {
+                    return false;
+                }
+                if waiting.stops.iter().any(|stop| stop.who == who) {
+                    return true;
                 }
             }
             self.0.1.notified().await;
@@ -91,13 +100,10 @@ impl Turns {
     /// Lets `who` go on from one of its stops, drawn; answers which. It must be held.
     pub(crate) fn let_go(&self, who: usize, draws: &mut Draws) -> String {
         let mut waiting = self.0.0.lock().unwrap();
-        // What was given up meanwhile, as the losing half of a `select!` is.
-        waiting.stops.retain(|stop| !stop.go.is_closed());
         let own: Vec<usize> = (0..waiting.stops.len())
             .filter(|&n| waiting.stops[n].who == who)
             .collect();
         let stop = waiting.stops.remove(own[draws.below(own.len())]);
-        waiting.running[who] = true;
         let _it_gave_up = stop.go.send(()).is_err();
         stop.what
     }
@@ -114,6 +120,7 @@ pub(crate) struct Held {
     pub(crate) who: usize,
     pub(crate) me: Worker,
     pub(crate) violations: Arc<Mutex<Vec<Violation>>>,
+    pub(crate) seconds: Arc<AtomicU64>,
 }
 
 impl Held {
@@ -223,6 +230,11 @@ impl World for Held {
         RealWorld.now()
     }
 
+    /// A second for each time that it waited.
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(self.seconds.load(Ordering::SeqCst))
+    }
+
     fn draw(&self) -> String {
         RealWorld.draw()
     }
@@ -233,6 +245,7 @@ impl World for Held {
 
     async fn pause(&self, _: Duration) {
         self.turns.stop(self.who, "wait".to_owned()).await;
+        self.seconds.fetch_add(1, Ordering::SeqCst);
     }
 
     fn print(&self, _: &str) {}

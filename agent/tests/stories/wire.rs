@@ -44,6 +44,10 @@ impl Answer {
         }
     }
 
+    pub(crate) fn error(status: u16, code: &str) -> Self {
+        error(status, code)
+    }
+
     pub(crate) fn status(status: u16) -> Self {
         Self {
             status,
@@ -171,56 +175,56 @@ fn decoded(text: &str) -> String {
 
 /// S3 as the agent uses it, path style.
 pub(crate) async fn serve_s3(shelf: Shelf) -> Server {
-    serve(move |request| {
-        let path = request.path.trim_start_matches('/');
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        match (request.method.as_str(), key) {
-            ("GET", "") => listing(&shelf, bucket, request.query.get("prefix").unwrap()),
-            ("GET", key) => object(&shelf, bucket, key, &request),
-            ("POST", _) if request.query.contains_key("uploads") => Answer::ok(format!(
-                "<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>",
-                shelf.begin()
-            )),
-            ("PUT", key) if request.query.contains_key("uploadId") => {
-                let (upload, number) = (&request.query["uploadId"], &request.query["partNumber"]);
-                let number = number.parse().unwrap();
-                if shelf.part(key, upload, number, request.body.into()) {
-                    Answer {
-                        headers: vec![("ETag", format!("\"{number}\""))],
-                        ..Answer::status(200)
-                    }
-                } else {
-                    error(404, "NoSuchUpload")
+    serve(move |request| s3_answer(&shelf, request)).await
+}
+
+pub(crate) fn s3_answer(shelf: &Shelf, request: Request) -> Answer {
+    let path = request.path.trim_start_matches('/');
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    match (request.method.as_str(), key) {
+        ("GET", "") => listing(shelf, bucket, request.query.get("prefix").unwrap()),
+        ("GET", key) => object(shelf, bucket, key, &request),
+        ("POST", _) if request.query.contains_key("uploads") => Answer::ok(format!(
+            "<InitiateMultipartUploadResult><UploadId>{}</UploadId></InitiateMultipartUploadResult>",
+            shelf.begin()
+        )),
+        ("PUT", key) if request.query.contains_key("uploadId") => {
+            let (upload, number) = (&request.query["uploadId"], &request.query["partNumber"]);
+            let number = number.parse().unwrap();
+            if shelf.part(key, upload, number, request.body.into()) {
+                Answer {
+                    headers: vec![("ETag", format!("\"{number}\""))],
+                    ..Answer::status(200)
                 }
+            } else {
+                error(404, "NoSuchUpload")
             }
-            ("POST", key) => {
-                if shelf.complete(bucket, key, &request.query["uploadId"]) {
-                    Answer::ok("<CompleteMultipartUploadResult/>")
-                } else {
-                    error(404, "NoSuchUpload")
-                }
-            }
-            ("PUT", key) => {
-                let condition = match (request.header("if-none-match"), request.header("if-match"))
-                {
-                    (Some("*"), None) => Condition::Absent,
-                    (None, Some(etag)) => Condition::Matches(etag.to_owned()),
-                    (None, None) => Condition::Always,
-                    other => panic!("the agent never asks for {other:?}"),
-                };
-                let (bucket, key) = (bucket.to_owned(), key.to_owned());
-                match shelf.write(&bucket, &key, request.body, &condition) {
-                    Put::Written(etag) => Answer {
-                        headers: vec![("ETag", etag)],
-                        ..Answer::status(200)
-                    },
-                    Put::Refused => error(412, "PreconditionFailed"),
-                }
-            }
-            (method, _) => panic!("the agent never asks to {method}"),
         }
-    })
-    .await
+        ("POST", key) => {
+            if shelf.complete(bucket, key, &request.query["uploadId"]) {
+                Answer::ok("<CompleteMultipartUploadResult/>")
+            } else {
+                error(404, "NoSuchUpload")
+            }
+        }
+        ("PUT", key) => {
+            let condition = match (request.header("if-none-match"), request.header("if-match")) {
+                (Some("*"), None) => Condition::Absent,
+                (None, Some(etag)) => Condition::Matches(etag.to_owned()),
+                (None, None) => Condition::Always,
+                other => panic!("the agent never asks for {other:?}"),
+            };
+            let (bucket, key) = (bucket.to_owned(), key.to_owned());
+            match shelf.write(&bucket, &key, request.body, &condition) {
+                Put::Written(etag) => Answer {
+                    headers: vec![("ETag", etag)],
+                    ..Answer::status(200)
+                },
+                Put::Refused => error(412, "PreconditionFailed"),
+            }
+        }
+        (method, _) => panic!("the agent never asks to {method}"),
+    }
 }
 
 fn object(shelf: &Shelf, bucket: &str, key: &str, request: &Request) -> Answer {

@@ -141,14 +141,13 @@ impl Stage {
         let mut settings = self.bench.settings.clone();
         let who = self.turns.join();
         settings.ignore_heads = self.is_bug_planted && who == 0;
-        // A pause is as long as a story wants it: whatever may be done is due at each.
-        settings.sweep_every = std::time::Duration::ZERO;
         let held = Held {
             shelf: self.bench.store.clone(),
             turns: self.turns.clone(),
             who,
             me: me.clone(),
             violations: Arc::clone(&self.violations),
+            seconds: Arc::default(),
         };
         let mut program = Counting {
             turns: self.turns.clone(),

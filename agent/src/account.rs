@@ -54,6 +54,8 @@ pub(crate) struct Account {
     pub(crate) program_started_at: Option<Timestamp>,
     pub(crate) resumed_from: Option<u64>,
     pub(crate) published_step: Option<u64>,
+    /// The newest step that was known to be published when the notice came.
+    pub(crate) published_at_notice: Option<u64>,
     pub(crate) progress: Option<Progress>,
     pub(crate) ended: Option<Ended>,
     pub(crate) failure: Option<Failure>,
@@ -83,6 +85,7 @@ impl Account {
             program_started_at: None,
             resumed_from: None,
             published_step: None,
+            published_at_notice: None,
             progress: None,
             ended: None,
             failure: None,

@@ -84,7 +84,7 @@ mod tests {
         let idle: Option<&[u8]> = Some(&[0]);
 
         assert_eq!(after(&[idle; 40], 99), Duration::ZERO);
-        assert_eq!(after(&[idle; 40], 37), Duration::from_mins(1));
+        assert_eq!(after(&[idle; 40], 37), Duration::from_secs(90));
         assert_eq!(after(&[idle; 40], 0), Duration::from_secs(39 * 30));
     }
 

@@ -1,7 +1,5 @@
 //! What has come from outside so far: the notice, the host's identity.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use trainspot_edge::World;
 
@@ -18,10 +16,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) kind: Kind,
-    /// For the record.
     pub(crate) at: Timestamp,
-    /// To be compared.
-    pub(crate) uptime: Duration,
 }
 
 impl Kind {
@@ -29,17 +24,6 @@ impl Kind {
         match self {
             Self::Spot => "spot_notice",
             Self::Sigterm => "sigterm",
-        }
-    }
-}
-
-impl Notice {
-    /// That came now.
-    fn now(kind: Kind, world: &impl World) -> Self {
-        Self {
-            kind,
-            at: world.now(),
-            uptime: world.uptime(),
         }
     }
 }
@@ -74,7 +58,10 @@ impl Heard {
         let is_first = self.notice.is_none();
         if is_first {
             tracing::warn!("told to go: {}", kind.as_str());
-            self.notice = Some(Notice::now(kind, world));
+            self.notice = Some(Notice {
+                kind,
+                at: world.now(),
+            });
             self.has_news = true;
         }
         is_first

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use trainspot_shared::layout::file::{PROGRESS, TRAINING};
+use trainspot_shared::layout::file::{METRICS_LINES, PROGRESS, TRAINING};
 use trainspot_shared::progress::Progress;
-
-use crate::shipper::METRICS_LINES;
 
 /// Follows `progress.json` and what else shows that the program gets on.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use trainspot_edge::store::Condition;
 use trainspot_edge::transfer::Transfer;
 use trainspot_edge::{Store, World};
@@ -18,11 +19,11 @@ use crate::checkpoints::Shelf;
 use crate::error::AgentError;
 use crate::file_set::{self, to_json};
 use crate::folder::{self, LocalFile};
-use crate::patience::patiently;
+use crate::patience::{between, patiently};
 use crate::place::Seat;
 
 /// Appended to by the program; larger files wait for the end.
-pub(crate) const METRICS_LINES: &str = "metrics.jsonl";
+const METRICS_LINES: &str = "metrics.jsonl";
 const LARGEST_LIVE_BYTES: u64 = 64 << 20;
 /// The files that people watch, and how often each may be shipped at most: PUTs cost money.
 const LIVE: [(&str, Duration); 3] = [
@@ -46,8 +47,8 @@ pub(crate) struct Shipper<'a, S, W> {
     checkpoint_dir: PathBuf,
     output_dir: PathBuf,
     shelf: Shelf,
-    live: BTreeMap<&'static str, (Stamp, Duration)>,
-    last: Option<(u64, Duration)>,
+    live: BTreeMap<&'static str, (Stamp, Timestamp)>,
+    last: Option<(u64, Timestamp)>,
 }
 
 impl<'a, S: Store, W: World> Shipper<'a, S, W> {
@@ -72,8 +73,8 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         })
     }
 
-    /// Step of the last checkpoint that was published here, and the uptime then.
-    pub(crate) fn last_published(&self) -> Option<(u64, Duration)> {
+    /// Step and time of the last checkpoint that was published here.
+    pub(crate) fn last_published(&self) -> Option<(u64, Timestamp)> {
         self.last
     }
 
@@ -102,7 +103,7 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         let published = self.published(prefix, manifest_sha256, step);
         self.publish(patience, Publication::Checkpoint(published))
             .await?;
-        self.last = Some((step, self.world.uptime()));
+        self.last = Some((step, self.world.now()));
         tracing::info!("published step {step}");
         self.shelf.shipped(&self.checkpoint_dir, finished)
     }
@@ -124,9 +125,9 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
                 metadata.mtime(),
                 metadata.mtime_nsec(),
             );
-            let now = self.world.uptime();
+            let now = self.world.now();
             let is_due = self.live.get(name).is_none_or(|&(shipped, at)| {
-                shipped != stamp && (all || now.saturating_sub(at) >= every)
+                shipped != stamp && (all || between(at, now) >= every)
             });
             if !is_due || metadata.len() > LARGEST_LIVE_BYTES {
                 continue;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptRecord;
 use trainspot_shared::identity::Stage;
@@ -207,6 +207,7 @@ impl Watch<'_> {
             Happening::Identity(_) => return,
         };
         if is_first {
+            self.account.published_at_notice = self.account.published_step;
             program.signal(Signal::Terminate);
         }
         self.kill_by(now, grace);
@@ -226,7 +227,7 @@ impl Watch<'_> {
 
     fn swept(
         &mut self,
-        last_published: Option<(u64, Duration)>,
+        last_published: Option<(u64, Timestamp)>,
         outcome: Result<(), AgentError>,
         program: &mut impl Program,
         now: Duration,

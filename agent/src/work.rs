@@ -235,8 +235,9 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         } = watched;
         let declares =
             self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
-        let notice_at = account.heard.notice.map(|notice| notice.uptime);
-        let next = after_program(ended, stop.as_ref(), notice_at.is_some(), declares);
+        let was_noticed = account.heard.notice.is_some();
+        let at_notice = account.published_at_notice;
+        let next = after_program(ended, stop.as_ref(), was_noticed, declares);
         let patience = self.settings.patience;
         let finishing = async {
             match (next, stop) {
@@ -246,7 +247,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
                     shipper.publish_output(patience, step).await?;
                     Ok(Ending::of(AttemptOutcome::Done, exit_code::DONE))
                 }
-                (next, _) => self.leave_off(next, &mut shipper, notice_at).await,
+                (next, _) => self.leave_off(next, &mut shipper, at_notice).await,
             }
         };
         let ending = account
@@ -264,7 +265,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         &self,
         next: Next,
         shipper: &mut Shipper<'a, S, W>,
-        notice_at: Option<Duration>,
+        published_at_notice: Option<u64>,
     ) -> Result<Ending, AgentError> {
         let checkpoint = shipper.ship_checkpoint(self.settings.patience).await;
         // One minute for all of it: the host may be going.
@@ -281,9 +282,10 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             tracing::error!("could not ship the last of it: {}", error.sentence());
         }
         if next == Next::Preempted {
-            let published_at = shipper.last_published().map(|(_, at)| at);
+            // By the steps: a host's clock may be set back meanwhile.
+            let published = shipper.last_published().map(|(step, _)| step);
             return Ok(Ending::preempted(
-                published_at.is_some() && published_at >= notice_at,
+                published.is_some() && published != published_at_notice,
             ));
         }
         if let Err(error) = shipper.ship_remains(patience).await {

@@ -128,6 +128,8 @@ pub mod file {
     pub const PROGRESS: &str = "progress.json";
     /// Written by evaluate.
     pub const METRICS: &str = "metrics.json";
+    /// Appended to by train: a line for each metric.
+    pub const METRICS_LINES: &str = "metrics.jsonl";
     /// Loss by step.
     pub const CURVE: &str = "curve.json";
     /// Written by train at its end.

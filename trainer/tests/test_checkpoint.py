@@ -1,10 +1,12 @@
 """Checkpoints appear whole, are found again, and are refused where they do not belong."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from trainer import checkpoint
 from trainer.failure import ConfigurationError
@@ -92,6 +94,78 @@ def test_large_states_are_cut_into_parts(tmp_path, monkeypatch):
 
     assert [part["tensors"] for part in index["parts"]] == [["a"], ["b"], ["c"]]
     assert checkpoint.newest(tmp_path, ORIGIN)[0].tensors["b"].tolist() == list(range(9))
+
+
+@pytest.mark.parametrize(
+    ("before", "torn", "after"), [((30, 40), (30, 40), [10]), ((5, 40), (40,), [10, 5])]
+)
+def test_one_that_went_back_before_others_is_kept_and_they_go(tmp_path, before, torn, after):
+    write(tmp_path, *before)
+    for step in torn:
+        (tmp_path / str(step) / "index.json").unlink()
+
+    write(tmp_path, 10)
+
+    assert checkpoint.steps_in(tmp_path) == after
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "[]",
+        "null",
+        '{"schema": 2}',
+        '{"schema": 2, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
+        '"seed": 1, "parts": [3]}',
+        '{"schema": 2, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
+        '"seed": 1, "parts": [{"file": "part-00000.safetensors"}]}',
+        '{"schema": 2, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
+        '"seed": 1, "parts": null, "resumed_from": "x"}',
+    ],
+)
+def test_an_index_that_is_json_and_nonsense_is_torn(tmp_path, index):
+    write(tmp_path, 5, 9)
+    (tmp_path / "9" / "index.json").write_text(index)
+
+    found, passed_over = checkpoint.newest(tmp_path, ORIGIN)
+
+    assert found.step == 5
+    assert passed_over[0].startswith("checkpoint 9 is torn")
+
+
+def test_an_older_format_is_refused_with_what_to_do(tmp_path):
+    write(tmp_path, 5)
+    path = tmp_path / "5" / "index.json"
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+
+    with pytest.raises(ConfigurationError, match="must have schema 2, received: 1") as caught:
+        checkpoint.newest(tmp_path, ORIGIN)
+
+    assert "start a new run" in caught.value.hint
+
+
+def test_one_that_is_given_up_leaves_nothing_and_the_next_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "PART_BYTES", 20)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slow(tensors, path):
+        writing.set()
+        assert go_on.wait(60)
+        save_file(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", slow)
+    writer = checkpoint.Writer(tmp_path, ORIGIN, [])
+    writer.start(3, state(3), {})
+    assert writing.wait(60)
+    threading.Thread(target=lambda: (writer.abandoned.wait(60), go_on.set())).start()
+
+    writer.abandon()
+    assert not writer.is_busy
+    assert list(tmp_path.iterdir()) == []
+    writer.start(4, state(4), {})
+    writer.finish()
+
+    assert checkpoint.newest(tmp_path, ORIGIN)[0].step == 4
 
 
 def test_a_failed_write_is_raised_and_not_swallowed(tmp_path):

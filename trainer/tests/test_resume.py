@@ -124,6 +124,29 @@ def test_sigusr1_checkpoints_and_training_goes_on(tmp_path):
     assert len(steps_in(made.checkpoints)) == 1
 
 
+def test_sigterm_while_compiling_is_143_and_leaves_what_was_there(trained, tmp_path):
+    made, out = make(tmp_path, TINY), tmp_path / "out"
+    older = min(steps_in(trained.checkpoints))
+    shutil.copytree(trained.checkpoints / str(older), made.checkpoints / str(older))
+    process = made.start("train", out, env={"JAX_COMPILATION_CACHE_DIR": ""})
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        path = out / "progress.json"
+        if path.exists() and json.loads(path.read_text())["detail"] == "compiling":
+            break
+        time.sleep(0.005)
+
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 143, errors
+    assert older in steps_in(made.checkpoints)
+    assert list(made.checkpoints.glob("*.partial")) == []
+    code, errors = made.call("train", tmp_path / "again")
+    assert code == 0, errors
+    assert training(tmp_path / "again")["digest"] == training(trained.inputs / "train")["digest"]
+
+
 def test_another_configuration_refuses_the_checkpoint(trained, tmp_path):
     code, errors = trained.call("train", tmp_path / "out", params={**TINY, "seed": 4})
 

@@ -34,7 +34,15 @@ def keys(path):
 def test_train_writes_what_the_agent_and_the_report_read(trained):
     out = trained.inputs / "train"
 
-    assert keys(out / "progress.json") == {"step", "total", "rate", "stage", "detail", "at"}
+    assert keys(out / "progress.json") == {
+        "step",
+        "total",
+        "rate",
+        "stage",
+        "detail",
+        "at",
+        "cold_start",
+    }
     assert {"resumed_from", "steps", "digest", "repeated_steps", "seconds"} <= keys(
         out / "training.json"
     )
@@ -44,6 +52,19 @@ def test_train_writes_what_the_agent_and_the_report_read(trained):
     progress = json.loads((out / "progress.json").read_text())
     training = json.loads((out / "training.json").read_text())
     assert progress["step"] == progress["total"] == training["steps"]
+    assert list(training["cold_start"]) == [
+        "process_s",
+        "import_s",
+        "device_s",
+        "data_s",
+        "model_s",
+        "restore_s",
+        "compile_s",
+        "first_step_s",
+    ]
+    assert training["cold_start"] == progress["cold_start"]
+    assert training["chosen"]["tables"]["updates"] == "dense"
+    assert training["chosen"]["precision"] == "float32"
     assert set(training["stages"]) == {"import_s", "data_s", "compile_s", "train_s"}
     assert {path.name for path in (out / "model").iterdir()} == {
         "config.json",

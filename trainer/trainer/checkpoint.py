@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Torn(Exception):
     """A checkpoint that is incomplete or does not match its checksums."""
 
 
+class Abandoned(Exception):
+    """A checkpoint that is not finished, because a newer one is wanted at once."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """What a checkpoint belongs to; one of another origin is refused, never adapted."""
@@ -48,6 +53,7 @@ class Checkpoint:
     step: int
     tensors: dict[str, np.ndarray]
     resumed_from: list[int] = field(default_factory=list)
+    device: str | None = None  # the kind that computed it
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -70,13 +76,18 @@ def write(
     tensors: dict[str, np.ndarray],
     origin: Origin,
     extra: dict[str, Any],
+    is_abandoned: Callable[[], bool] = lambda: False,
 ) -> Path:
-    """Writes one checkpoint completely, then lets it appear, then prunes the older ones."""
+    """Writes one checkpoint completely, then lets it appear, then prunes the others: of the older
+    ones all but the newest, and any of a later step, which was passed over or ignored."""
     partial = folder / f"{step}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     parts = []
     for number, names in enumerate(cut_into_parts(tensors)):
+        if is_abandoned():
+            shutil.rmtree(partial, ignore_errors=True)
+            raise Abandoned(f"checkpoint {step}")
         path = partial / f"part-{number:05d}.safetensors"
         # `ascontiguousarray` would turn a scalar, such as the optimizer's counter, into a list.
         save_file({name: np.asarray(tensors[name], order="C") for name in names}, path)
@@ -108,8 +119,10 @@ def write(
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     sync(folder)
-    for old in steps_in(folder)[KEPT:]:
-        shutil.rmtree(folder / str(old), ignore_errors=True)
+    there = steps_in(folder)
+    kept = [one for one in there if one <= step][:KEPT]
+    for other in set(there) - set(kept):
+        shutil.rmtree(folder / str(other), ignore_errors=True)
     return final
 
 
@@ -150,7 +163,9 @@ def read(path: Path, step: int, origin: Origin) -> Checkpoint:
     """Reads and verifies one checkpoint; one of another run's making is refused."""
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        parts, written_step = index["parts"], index["step"]
+        schema, written_step = index["schema"], index["step"]
+        parts = [(path / part["file"], part["sha256"]) for part in index["parts"]]
+        resumed_from = [int(value) for value in index.get("resumed_from", [])]
         found = {
             "model": index["model"],
             "dataset": index["dataset_fingerprint"],
@@ -159,9 +174,10 @@ def read(path: Path, step: int, origin: Origin) -> Checkpoint:
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Torn(f"`{INDEX}` cannot be read ({error})") from error
-    if index.get("schema") != SCHEMA:
+    if schema != SCHEMA:
         raise ConfigurationError(
-            f"checkpoint {step} must have schema {SCHEMA}, received: {index.get('schema')}"
+            f"checkpoint {step} must have schema {SCHEMA}, received: {schema}",
+            "another version of the trainer wrote it; start a new run",
         )
     if written_step != step:
         raise Torn(f"`{INDEX}` speaks of step {written_step}")
@@ -180,15 +196,14 @@ def read(path: Path, step: int, origin: Origin) -> Checkpoint:
                 "start a new run",
             )
     tensors: dict[str, np.ndarray] = {}
-    for part in parts:
-        file = path / part["file"]
+    for file, sha256 in parts:
         try:
-            if sha256_of(file) != part["sha256"]:
-                raise Torn(f"`{part['file']}` does not match its checksum")
+            if sha256_of(file) != sha256:
+                raise Torn(f"`{file.name}` does not match its checksum")
             tensors.update(load_file(file))
         except (OSError, SafetensorError) as error:
-            raise Torn(f"`{part['file']}` cannot be read ({error})") from error
-    return Checkpoint(step, tensors, [int(value) for value in index.get("resumed_from", [])])
+            raise Torn(f"`{file.name}` cannot be read ({error})") from error
+    return Checkpoint(step, tensors, resumed_from, index.get("device"))
 
 
 class Writer:
@@ -199,6 +214,7 @@ class Writer:
         self.thread: threading.Thread | None = None
         self.error: BaseException | None = None
         self.last_step: int | None = None
+        self.abandoned = threading.Event()
 
     @property
     def is_busy(self) -> bool:
@@ -212,13 +228,22 @@ class Writer:
 
         def work() -> None:
             try:
-                write(self.folder, step, tensors, self.origin, extra)
+                write(self.folder, step, tensors, self.origin, extra, self.abandoned.is_set)
+            except Abandoned:
+                pass  # whoever abandoned it writes the next one
             except BaseException as error:
                 self.error = error
 
         self.last_step = step
         self.thread = threading.Thread(target=work, name="checkpoint")
         self.thread.start()
+
+    def abandon(self) -> None:
+        """Gives up the one that is being written, unless it is nearly done; returns when nothing
+        is being written any more. Only for who starts another at once."""
+        self.abandoned.set()
+        self.finish()
+        self.abandoned.clear()
 
     def finish(self) -> None:
         """Waits until the last checkpoint is complete."""

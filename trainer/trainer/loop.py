@@ -7,19 +7,19 @@ Nothing here touches files, signals or clocks.
 import bisect
 import hashlib
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
-from trainer import batches, network, plan, precision, shards, tables
+from trainer import batches, network, plan, shards
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions
 from trainer.devices import Devices
-from trainer.steps import MOST_STEPS, At, Engine, State, run_steps
+from trainer.engine import engine_of, first_state, host_copy
+from trainer.steps import MOST_STEPS, At, State, run_steps
 from trainer.validation import Validation
 
 # Level 1 compiles a quarter faster than the default and its code is as fast here: the time goes
@@ -73,7 +73,9 @@ class TrainingLoop:
         self.losses = np.zeros(self.total, np.float32)
         self.epoch_runs: tuple[tuple[int, int], plan.Epoch] | None = None
 
-        self.engine, self.tables = self.make_engine(parts[0][0].n_users, parts[0][0].n_items)
+        self.engine, self.tables = engine_of(
+            config, self.lengths, self.devices, parts[0][0].n_users, parts[0][0].n_items
+        )
         self.model = self.engine.model
         self.state, self.names = first_state(self.engine)
         self.state = State(*self.devices.on_all(tuple(self.state)))
@@ -83,28 +85,6 @@ class TrainingLoop:
         self.validation = (
             Validation(config, self.model, judged.fit, judged.from_ms) if judged else None
         )
-
-    def make_engine(self, n_users: int, n_items: int) -> tuple[Engine, tables.Decision]:
-        """The model, its optimizer, and how they are computed."""
-        config, device = self.config, self.devices.devices[0]
-        capability = precision.capability_of(device)
-        numbers = precision.chosen(config.precision, device.platform, capability)
-        keras.utils.set_random_seed(config.seed)
-        model = network.build(config, n_users, n_items, numbers)
-        named = model.tables() if hasattr(model, "tables") else {}
-        kinds = {kind for kind, of in named.items() if of}
-        decided = tables.decide(config, self.lengths[-1], n_users, n_items, kinds)
-
-        @cache
-        def small(length: int) -> keras.Model:
-            rows = tables.most_rows(config, length, n_items)
-            return network.build(config, min(config.batch_size, n_users), rows - 1, numbers)
-
-        optimizer = keras.optimizers.Adam(config.learning_rate)
-        by_rows = small if decided.by_rows else None
-        engine = Engine(config, model, optimizer, numbers, by_rows, self.devices.spread)
-        optimizer.build([model.trainable_variables[i] for i in engine.whole()])
-        return engine, decided
 
     def window_lengths(self, parts: list[Interactions], length: int) -> tuple[int, ...]:
         """The lengths of the buckets, by the windows of all parts."""
@@ -255,18 +235,31 @@ class TrainingLoop:
 
         A copy and not a view: the next stretch is given the buffers to write into.
         """
+        for value in jax.tree.leaves((self.state, self.best)):
+            value.copy_to_host_async()
         copied = {
-            name: np.array(value)
+            name: host_copy(value)
             for names, values in zip(self.names, self.state, strict=True)
             for name, value in zip(names, values, strict=True)
         }
         for kind, values in ((EVALUATED, self.evaluated), (BEST, self.best)):
             if values is not None:
                 for name, value in zip(self.names[0], values, strict=True):
-                    copied[f"{kind}{name}"] = np.array(value)
+                    copied[f"{kind}{name}"] = host_copy(value)
         copied[LOSSES] = self.losses[: self.step].copy()
         copied[VALIDATED] = np.asarray(self.validated, np.float64)
         return copied
+
+    def unlike(self, tensors: dict[str, np.ndarray]) -> str:
+        """What of a copied state is not as it would be here; nothing if it is a state of this."""
+        for names, values in zip(self.names, self.state, strict=True):
+            for name, value in zip(names, values, strict=True):
+                if name not in tensors:
+                    return f"no `{name}`"
+                if tensors[name].shape != value.shape:
+                    return f"`{name}` of shape {tensors[name].shape} instead of {value.shape}"
+        missing = [name for name in (LOSSES, VALIDATED) if name not in tensors]
+        return f"no `{missing[0]}`" if missing else ""
 
     def restore(self, tensors: dict[str, np.ndarray], step: int) -> None:
         """Puts a copied state back."""
@@ -319,28 +312,3 @@ class TrainingLoop:
             "device": self.devices.devices[0].device_kind,
             "tables": self.tables.record(),
         }
-
-
-def first_state(engine: Engine) -> tuple[State, State]:
-    """What training starts from, and the name of each of its arrays.
-
-    By place and name: Keras counts what it named itself through the process (`adam_1`), so a path
-    could differ between the process that wrote and the one that resumes.
-    """
-    model, variables = engine.model, engine.model.trainable_variables
-    by_rows = list(engine.by_rows())
-    state = State(
-        [jnp.asarray(value) for value in network.first_weights(model, engine.config.seed)],
-        [variable.value for variable in model.non_trainable_variables],
-        [variable.value for variable in engine.optimizer.variables],
-        [jnp.zeros(variables[i].shape[0]) for i in by_rows],
-        precision.first_scaling(),
-    )
-    names = State(
-        [f"trainable/{i:03d}/{v.path}" for i, v in enumerate(variables)],
-        [f"other/{i:03d}/{v.name}" for i, v in enumerate(model.non_trainable_variables)],
-        [f"optimizer/{i:03d}/{v.name}" for i, v in enumerate(engine.optimizer.variables)],
-        [f"rows/{i:03d}/{variables[i].path}" for i in by_rows],
-        ["scaling/factor", "scaling/since"],
-    )
-    return state, names

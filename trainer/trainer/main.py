@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.atomic import write_json
@@ -38,7 +39,10 @@ def main(arguments: list[str]) -> int:
         if os.environ.get("TRAINSPOT_OUTPUT_DIR"):
             out_dir = Path(os.environ["TRAINSPOT_OUTPUT_DIR"])
             out_dir.mkdir(parents=True, exist_ok=True)
-        run_stage(options.verb, Environment.read(os.environ), requests)
+        env = Environment.read(os.environ)
+        if getattr(options, "deterministic", False):
+            env = replace(env, params={**env.params, "deterministic": True})
+        run_stage(options.verb, env, requests)
         return 0
     except Preempted as stop:
         sys.stderr.write(f"trainer: {stop}\n")
@@ -56,7 +60,13 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     verbs = root.add_subparsers(dest="verb", required=True)
     for stage in STAGES:
-        verbs.add_parser(stage, help=f"the {stage} stage, under trainspot-agent")
+        made = verbs.add_parser(stage, help=f"the {stage} stage, under trainspot-agent")
+        if stage == "train":
+            made.add_argument(
+                "--deterministic",
+                action="store_true",
+                help="equal bits on the same kind of device, as the parameter `deterministic`",
+            )
     importer = verbs.add_parser("import", help="make Parquet interactions from a public dataset")
     importer.add_argument("source", choices=IMPORTS)
     importer.add_argument("path", type=Path)

@@ -27,7 +27,8 @@ class Progress:
         self.out_dir, self.stage = out_dir, stage
         self.marks: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW)
         self.written_at = 0.0
-        self.resumed_at = 0
+        # Seconds by part before the first step, once that is done.
+        self.cold_start: dict[str, float] | None = None
 
     def say(self, detail: str, step: int = 0, total: int = 0) -> None:
         """Writes now: the stage has turned to `detail`."""
@@ -55,7 +56,8 @@ class Progress:
                 "stage": self.stage,
                 "detail": detail,
                 "at": now_rfc3339(),
-            },
+            }
+            | ({} if self.cold_start is None else {"cold_start": self.cold_start}),
         )
 
     def start_metrics(self, step: int) -> int:

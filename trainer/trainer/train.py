@@ -5,24 +5,23 @@ run ends in the same state as one that nobody disturbed.
 """
 
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from trainer import checkpoint, factory, model_files, plan, rule
+from trainer import checkpoint, factory, model_files, rule
 from trainer.atomic import write_bytes, write_json
+from trainer.cold_start import Clock, ColdStart, since_process_start_s
 from trainer.config import TrainConfig
 from trainer.dataset import Interactions, read_interactions
-from trainer.failure import ConfigurationError, DataError, Preempted
-from trainer.interval import checkpoint_interval_s
+from trainer.failure import ConfigurationError, DataError
 from trainer.model_card import model_card
 from trainer.progress import Progress, curve
 from trainer.signals import Requests
 from trainer.split import REPEATS_HINT, Split, nothing_to_judge, p2_rolling
+from trainer.stretches import best_epoch, run, validated
 from trainer.watchdog import Watchdog
+from trainer.xla_cache import XlaCache, opened
 
 
 @dataclass(frozen=True)
@@ -47,28 +46,39 @@ def train(
     Raises `Preempted` after SIGTERM, when the checkpoint is complete.
     """
     clock = Clock()
+    cold_start = ColdStart(since_process_start_s(), watchdog.alive)
     progress = Progress(folders.out, "train")
     progress.say("starting")
     # Imported here and not above: the import takes seconds, and belongs to the measured start.
     from trainer import validation
     from trainer.loop import Judged, TrainingLoop
 
+    cold_start.end("import_s")
     clock.lap("import_s")
+    progress.say("starting the device")
+    cache = opened(folders.checkpoints)
+    cold_start.end("device_s")
     progress.say("reading data")
     events = read_interactions(folders.data)
     decided = rule.decide(events, config.repeats, run_id)
     split = p2_rolling(events, decided.repeats)
     refuse_what_cannot_be_learnt(split)
+    cold_start.end("data_s")
     from_ms = validation.slice_from(split.fit) if config.patience else None
     judged = None if from_ms is None else Judged(split.fit, from_ms)
     loop = TrainingLoop(config, parts(config, events, split.fit, from_ms), judged)
     model = factory.identity(config.model)
     origin = checkpoint.Origin(model, events.fingerprint, config.digest(), config.seed)
-    resumed_from, reached = resume(loop, folders.checkpoints, origin, ignore_checkpoint)
+    cold_start.end("model_s")
+    resumed_from, reached = resume(
+        config, loop, folders.checkpoints, origin, cache, ignore_checkpoint
+    )
+    cold_start.end("restore_s")
     reached = max(reached, progress.start_metrics(loop.step))
     clock.lap("data_s")
     progress.say("compiling", loop.step, loop.total)
     loop.compile()
+    cold_start.end("compile_s")
     clock.lap("compile_s")
 
     start_step = loop.step
@@ -76,7 +86,7 @@ def train(
     writer = checkpoint.Writer(folders.checkpoints, origin, history)
     writer.last_step = start_step or None
     requests.is_saving_worthwhile = True
-    run(config, loop, writer, progress, requests, watchdog)
+    run(config, loop, writer, progress, requests, watchdog, cold_start, cache)
     train_s = clock.lap("train_s")
 
     progress.say("writing the model", loop.step, loop.total)
@@ -97,6 +107,8 @@ def train(
         "seconds": round(clock.total(), 3),
         "samples_per_s": round(samples / train_s, 3) if samples else 0.0,
         "stages": clock.laps,
+        "cold_start": cold_start.seconds,
+        "xla_cache": None if cache is None else cache.record(),
         "best": best_epoch(loop.losses[: loop.step], loop.epoch_firsts),
         "validation": validated(loop),
         "chosen": loop.about(),
@@ -120,21 +132,6 @@ def parts(
     return [*made, (events, config.refit_epochs)] if config.refit_epochs else made
 
 
-def validated(loop: Any) -> dict[str, Any] | None:
-    """How the first leg was judged, and which of its epochs was the best."""
-    if not loop.validated:
-        return None
-    best = plan.best_of(loop.validated)
-    return {
-        "metric": "ndcg_at_10",
-        "values": [round(value, 6) for value in loop.validated],
-        "best_epoch": best,
-        "best_step": (best + 1) * loop.per_epoch[0],
-        "best": loop.validated[best],
-        "stopped_after": len(loop.validated),
-    }
-
-
 def refuse_what_cannot_be_learnt(split: Split) -> None:
     """A split with an empty side cannot be trained on or judged."""
     if split.fit.n_events == 0 or len(split.cases) == 0:
@@ -142,7 +139,12 @@ def refuse_what_cannot_be_learnt(split: Split) -> None:
 
 
 def resume(
-    loop: Any, folder: Path, origin: checkpoint.Origin, ignore: bool
+    config: TrainConfig,
+    loop: Any,
+    folder: Path,
+    origin: checkpoint.Origin,
+    cache: XlaCache | None,
+    ignore: bool,
 ) -> tuple[list[int], int]:
     """Puts the newest valid checkpoint into the loop. Returns where earlier attempts resumed,
     and the last step that the folder speaks of."""
@@ -156,117 +158,33 @@ def resume(
         sys.stderr.write(f"trainer: {reason}\n")
     if found is None:
         return [], reached
+    refuse_what_does_not_fit(config, loop, found)
+    if cache is not None:
+        cache.restore(found.tensors)
     loop.restore(found.tensors, found.step)
     sys.stderr.write(f"trainer: resumed from step {found.step} of {loop.total}\n")
     return found.resumed_from, reached
 
 
-def run(
-    config: TrainConfig,
-    loop: Any,
-    writer: checkpoint.Writer,
-    progress: Progress,
-    requests: Requests,
-    watchdog: Watchdog,
-) -> None:
-    """Stretch after stretch until the last step, with checkpoints between them."""
-    every_s = config.checkpoint_every_s or checkpoint_interval_s(0.0, config.expected_reclaim_s)
-    saved_at = time.monotonic()
-    stretch = 1
-    while True:
-        detail = f"epoch {loop.epoch_of(loop.step) + 1}"
-        if progress.tick(loop.step, loop.total, detail):
-            write_json(
-                progress.out_dir / "curve.json",
-                curve(loop.losses[: loop.step], writer.resumed_from),
-            )
-        asked = requests.stop.is_set() or requests.checkpoint.is_set()
-        due = time.monotonic() - saved_at >= every_s and not writer.is_busy
-        if (asked or due) and loop.step < loop.total and loop.step != writer.last_step:
-            began = time.monotonic()
-            writer.finish()
-            tensors = loop.tensors()
-            saved_at = time.monotonic()
-            if config.checkpoint_every_s is None:
-                every_s = checkpoint_interval_s(saved_at - began, config.expected_reclaim_s)
-            best = best_epoch(loop.losses[: loop.step], loop.epoch_firsts)
-            writer.start(loop.step, tensors, {"best": best, "validation": validated(loop)})
-        requests.checkpoint.clear()
-        if loop.step >= loop.total:
-            break
-        if requests.stop.is_set():
-            writer.finish()
-            progress.say("checkpointed and stopped", loop.step, loop.total)
-            raise Preempted(f"stopped at step {loop.step}")
-        if loop.step == config.raise_at_step:
-            raise RuntimeError(f"`raise_at_step` is {loop.step}: failing as asked")
-        if loop.validation_due:
-            validate(loop, progress)
-            watchdog.alive()
-            continue
-        stretch = advance(config, loop, stretch, progress)
-        watchdog.alive()
-    writer.finish()
-
-
-def validate(loop: Any, progress: Progress) -> None:
-    """Judges a bit more of the epoch that is done; short, so that a signal is soon seen."""
-    value = loop.validate()
-    if value is not None:
-        progress.metric(step=loop.step, epoch=loop.epoch_of(loop.step - 1), ndcg_at_10=value)
-
-
-def advance(config: TrainConfig, loop: Any, stretch: int, progress: Progress) -> int:
-    """Runs one stretch, and returns how long the next one may be to take about `chunk_s`."""
-    limit = stretch
-    if config.raise_at_step is not None and config.raise_at_step > loop.step:
-        limit = min(limit, config.raise_at_step - loop.step)
-    began = time.monotonic()
-    losses = loop.advance(limit)
-    passed = max(time.monotonic() - began, 1e-6)
-    if not loop.is_finite():
+def refuse_what_does_not_fit(config: TrainConfig, loop: Any, found: checkpoint.Checkpoint) -> None:
+    """A state of other arrays than this training's, or, where bits matter, of another device."""
+    unlike = loop.unlike(found.tensors)
+    if unlike:
         raise ConfigurationError(
-            f"the loss must be a finite number, received: {losses[-1]} by step {loop.step}",
-            f"training diverged: lower `learning_rate` ({config.learning_rate})",
+            f"checkpoint {found.step} must hold the state of this training, received: {unlike}",
+            "another version of the trainer wrote it; start a new run",
         )
-    progress.metric(
-        step=loop.step,
-        epoch=loop.epoch_of(loop.step - 1),
-        loss=float(np.mean(losses, dtype=np.float64)),
-        samples_per_s=round(len(losses) * config.batch_size / passed, 1),
+    here = loop.about()["device"]
+    if found.device in (None, here):
+        return
+    if config.deterministic:
+        raise ConfigurationError(
+            f"checkpoint {found.step} must be of this kind of device ({here}), "
+            f"received: {found.device}",
+            "`deterministic` asks for equal bits, which another kind does not give; run on the "
+            "kind that it began on, or leave `deterministic` out",
+        )
+    sys.stderr.write(
+        f"trainer: checkpoint {found.step} is of another kind of device ({found.device}); "
+        "from here on bits may differ from what it would have computed\n"
     )
-    aimed = int(len(losses) * config.chunk_s / passed)
-    return max(1, min(aimed, 2 * stretch))
-
-
-def best_epoch(losses: np.ndarray, epoch_firsts: list[int]) -> dict[str, Any] | None:
-    """The epoch with the lowest mean loss so far; it follows from the losses alone, so a resumed
-    run knows the same best."""
-    starts = [first for first in epoch_firsts if first < len(losses)]
-    if not starts:
-        return None
-    means = [
-        float(np.mean(losses[first:last], dtype=np.float64))
-        for first, last in zip(starts, [*starts[1:], len(losses)], strict=True)
-    ]
-    at = int(np.argmin(means))
-    return {"epoch": at, "loss": means[at]}
-
-
-class Clock:
-    """Seconds spent in each part of the stage."""
-
-    def __init__(self) -> None:
-        self.began = self.last = time.monotonic()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> float:
-        """Ends a part and returns its seconds."""
-        now = time.monotonic()
-        seconds, self.last = now - self.last, now
-        self.laps[name] = round(seconds, 3)
-        return seconds
-
-    def total(self) -> float:
-        """Seconds since the stage began."""
-        return time.monotonic() - self.began

@@ -300,3 +300,16 @@ fmt-check lint: examples-lint
 examples-lint: $(VENV)/.ready # The examples, by the trainer's rules
 	$(VENV)/bin/ruff format --check --config trainer/pyproject.toml examples
 	$(VENV)/bin/ruff check --config trainer/pyproject.toml examples
+# ---- the trainer's fan-out and its data
+
+BENCHES += bench-recommend bench-reading
+
+.PHONY: bench-recommend
+bench-recommend: $(VENV)/.ready ## Recommendations at 1k, 12k and 100k items: users a second of one core, beside plain numpy
+	$(VENV)/bin/python trainer/bench/recommend.py
+	$(PYTHON) tools/bench_facts.py complete $(BENCH_OUT)/recommend.json
+
+.PHONY: bench-reading
+bench-reading: $(VENV)/.ready ## Reading 10 million events: events a second of one core, bytes of memory an event
+	$(VENV)/bin/python trainer/bench/reading.py
+	$(PYTHON) tools/bench_facts.py complete $(BENCH_OUT)/reading.json

@@ -46,8 +46,8 @@ pub fn plan(
             because: format!("evaluate estimated no cost: one for each {mib} MiB of the dataset"),
         };
     };
-    let cores = f64::from(vcpus.max(2)) / VCPUS_PER_CORE;
-    let wall_s = core_s / cores;
+    let at_once = f64::from(vcpus.max(2)) / VCPUS_PER_CORE;
+    let wall_s = core_s / at_once;
     // No more shards than users, of whom each is one row.
     let most = u32::try_from(fan_out.users)
         .unwrap_or(SHARDS_MAX)

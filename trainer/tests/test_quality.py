@@ -1,5 +1,6 @@
 """The page about quality: the papers' files and their protocol, resuming, and the tables."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import table
 
-from quality import cells, datasets, judged, papers, runner, tables
+from quality import cells, choose, datasets, judged, papers, runner, tables
 from quality.__main__ import main
 from quality.judged import GATE
 from quality.published import ROWS
@@ -16,6 +17,7 @@ from trainer import ease
 from trainer.config import BASELINES
 from trainer.failure import DataError
 from trainer.metrics import Outcome
+from trainer.split import before_split
 
 # The page in seconds: a network of a few steps.
 QUICK = {"patience": 1, "dim": 8, "max_len": 6, "batch_size": 64}
@@ -283,3 +285,20 @@ def test_bad_arguments_are_64(tmp_path, capsys, more, reason):
 
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "q").exists()
+
+
+def test_constants_are_tried_on_the_early_part_alone(shop, capsys):
+    early = before_split(shop.events)
+    changed = shop.events.item.copy()
+    changed[shop.events.time_ms >= early.time_ms.max() + 1] = 0
+    later_ones_changed = dataclasses.replace(shop.events, item=changed)
+
+    settings = choose.parsed("ease", ["RIDGE=3", "WINDOW=2"])
+    scored = choose.inside(shop.events, "ease", settings)
+
+    assert settings == {"RIDGE": 3.0, "WINDOW": 2}
+    assert scored == choose.inside(later_ones_changed, "ease", settings)
+    assert scored != choose.inside(shop.events, "ease", {})
+    assert (ease.RIDGE, ease.WINDOW) == (500.0, 20)
+    assert choose.main(["nowhere", "ease", "RIDGES=3"]) == 64
+    assert "`RIDGES` must be a constant of trainer.ease" in capsys.readouterr().err

@@ -27,7 +27,7 @@ NO_PAPERS = (
     "Left out: `TRAINSPOT_BENCH_DATA` names no folder with the files of the comparison (Beauty, "
     "Toys, Sports, ML-1M), which are not ours to pass on."
 )
-RETAIL_EPOCHS, MOVIELENS_EPOCHS = 8, 20
+EPOCHS = 20  # train's default: at most so many
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -51,8 +51,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--to", type=Path, required=True, help="the page")
     root.add_argument("--seeds", default=",".join(map(str, runner.SEEDS)), help="of the network")
     root.add_argument("--patience", type=int, default=runner.SETTINGS["patience"])
-    root.add_argument("--movielens-epochs", type=int, default=MOVIELENS_EPOCHS)
-    root.add_argument("--retail-epochs", type=int, default=RETAIL_EPOCHS)
+    root.add_argument("--epochs", type=int, default=EPOCHS, help="of the network, at most")
     return root
 
 
@@ -65,11 +64,9 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
             f"`--seeds` must be whole numbers with commas, received: {options.seeds}"
         ) from error
     notes: dict[str, str] = {}
-    ours = [
-        from_folder("movielens-100k", "MovieLens-100K", options.movielens, options.movielens_epochs)
-    ]
+    ours = [from_folder("movielens-100k", "MovieLens-100K", options.movielens, options.epochs)]
     if options.retail:
-        ours.append(retail(Path(options.retail), options.state, options.retail_epochs))
+        ours.append(retail(Path(options.retail), options.state, options.epochs))
     else:
         notes["retail"] = NO_RETAIL
     theirs: list[Dataset] = []

@@ -17,9 +17,9 @@ from trainer.failure import Unfitting
 from trainer.metrics import Candidate
 
 SEEDS = (7, 8, 9)
-# The defaults of train, but for how long: an epoch without a better validation on the newest tenth
-# of what may be fitted on is waited for once, then the best epoch's weights go on.
-SETTINGS = {"patience": 2}
+# The defaults of train, but for how long: four epochs without a better validation on the newest
+# tenth of what may be fitted on end it, and the best epoch's weights go on.
+SETTINGS = {"patience": 4}
 
 Say = Callable[[str], None]
 

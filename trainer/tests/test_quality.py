@@ -239,7 +239,7 @@ def test_one_command_makes_the_page(tmp_path, capsys):
     lines = [" ".join([str(u), *(str((u + step) % 9) for step in range(6))]) for u in range(12)]
     write(bench / "Beauty.txt", "\n".join(lines))
     command = ["--movielens", str(data), "--state", str(tmp_path / "state")]
-    command += ["--to", str(tmp_path / "quality.md"), "--seeds", "1", "--movielens-epochs", "1"]
+    command += ["--to", str(tmp_path / "quality.md"), "--seeds", "1", "--epochs", "1"]
 
     code = main(command, {"TRAINSPOT_BENCH_DATA": str(bench)})
 

@@ -233,7 +233,7 @@ $(BENCH)/.ready: tools/requirements-bench.lock
 	$(BENCH)/bin/pip install --quiet --require-hashes -r tools/requirements-bench.lock
 	touch $@
 
-# About 3 GB of /dev/shm at the full scale, and a quarter of an hour; BENCH_AGENT_FLAGS="--scale 0.1" is quicker.
+# 5 GB of /dev/shm at the full scale, and about half an hour; BENCH_AGENT_FLAGS="--scale 0.1" is quicker.
 .PHONY: bench-agent
 bench-agent: $(BENCH)/.ready $(MOTO)/.ready ## The agent's transfers against `aws s3 cp`, s5cmd and boto3
 	cargo build --locked --release -p trainspot-agent -p trainspot-cli

@@ -313,3 +313,10 @@ bench-recommend: $(VENV)/.ready ## Recommendations at 1k, 12k and 100k items: us
 bench-reading: $(VENV)/.ready ## Reading 10 million events: events a second of one core, bytes of memory an event
 	$(VENV)/bin/python trainer/bench/reading.py
 	$(PYTHON) tools/bench_facts.py complete $(BENCH_OUT)/reading.json
+
+# ---- the agent's own cost
+
+.PHONY: bench-agent-cpu
+bench-agent-cpu: binaries ## What the agent costs while a program trains (20 minutes): figures, never a pass or a fail
+	cargo build --locked --release -p trainspot-agent
+	$(PYTHON) tools/bench_agent_cpu.py --agent target/release/trainspot-agent --json target/bench-agent-cpu.json

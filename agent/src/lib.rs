@@ -13,14 +13,35 @@
 //! `metrics.jsonl`, `curve.json`, `training.json` and, when it gives up, `failure.json` in the
 //! output directory. SIGTERM means checkpoint and end, SIGUSR1 checkpoint and go on. Ending with 0
 //! means the output is complete, also after a SIGTERM. `MANIFEST.json` and `attempt.json` are the
-//! agent's names.
+//! agent's names. Whatever it leaves running is killed after its end.
+//!
+//! # When it stands still
+//!
+//! A program with a heartbeat gets on while its step, total or detail changes, while it writes
+//! metrics, or while something happens in its checkpoint directory; the heartbeat's time and rate are
+//! no sign. After `TRAINSPOT_STALL_S` (600) without any it is ended with 74. So is a `train` stage
+//! whose GPUs have all been idle for `TRAINSPOT_GPU_IDLE_S` (600), counted from the first step or the
+//! last work of a GPU; asked of `nvidia-smi`, where `NVIDIA_VISIBLE_DEVICES` says that the container
+//! was given one. First every process of it that catches SIGQUIT gets one, to write its stacks; then
+//! SIGTERM; then SIGKILL. One that even that does not end is left behind.
+//!
+//! # What is on record
+//!
+//! `attempt.json` is written when the work begins, each minute, and at the end whatever happened, with
+//! the last 200 lines, secrets masked: by name (`password=`, `--token x`, `Authorization:`), by shape
+//! (keys of AWS, GitHub, Slack, Hugging Face and others, JSON web tokens, private keys, passwords in
+//! addresses), and by value, for variables whose names say secret.
 //!
 //! # What the agent listens to
 //!
 //! `TRAINSPOT_JOB` and Batch's variables say what to do. `TRAINSPOT_WORK_DIR`,
 //! `TRAINSPOT_LINGER=1`, `TRAINSPOT_CONTRACT=1` (the program knows the codes 64 to 80),
-//! `TRAINSPOT_STALL_S`, `TRAINSPOT_IMDS_POLL_S` and `AWS_EC2_METADATA_SERVICE_ENDPOINT` say how. For
-//! tests only: `TRAINSPOT_TEST_IGNORE_HEADS=1` publishes whatever the heads say.
+//! `TRAINSPOT_STALL_S`, `TRAINSPOT_GPU_IDLE_S`, `TRAINSPOT_GPU_POLL_S` (30 at most),
+//! `TRAINSPOT_IMDS_POLL_S` (2; 5 at most), `NVIDIA_VISIBLE_DEVICES` and
+//! `AWS_EC2_METADATA_SERVICE_ENDPOINT` say how. SIGTERM tells it to go; SIGINT, SIGHUP and SIGUSR1 are
+//! passed on. The instance's metadata service tells of the Spot notice and of the rebalance hint; where
+//! there is none, one line says so. Credentials that S3 calls expired are asked for again. For tests
+//! only: `TRAINSPOT_TEST_IGNORE_HEADS=1` publishes whatever the heads say.
 
 mod account;
 mod assignment;

@@ -22,6 +22,9 @@ use crate::reaper::{Awaited, Spared};
 use crate::stuck;
 
 const PIECE_BYTES: usize = 16 * 1024;
+/// A program that prints every step writes a thousand times in a second; each time would wake three
+/// threads. What comes meanwhile is taken together; a full piece is followed at once.
+const GATHER: Duration = Duration::from_millis(20);
 /// A process that left the group may hold the pipes open for ever.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// What the agent runs itself with to start a program that dies with it; see [`crate::bound`].
@@ -197,6 +200,9 @@ async fn pass_through(
         if is_heard && (to.write_all(&piece[..n]).await.is_err() || to.flush().await.is_err()) {
             is_heard = false;
             tracing::warn!("nobody reads the program's output any more");
+        }
+        if n < piece.len() {
+            tokio::time::sleep(GATHER).await;
         }
     }
     lock(&tail).finish(stream);

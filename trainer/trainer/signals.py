@@ -4,6 +4,7 @@ A thread waits for them, because a handler would not run while the main thread i
 compiler. Outside of training there is nothing to save and SIGTERM ends the process at once.
 """
 
+import faulthandler
 import os
 import signal
 import threading
@@ -25,6 +26,8 @@ class Requests:
         """Takes the signals over from Python. Call it before any library starts a thread: a
         thread inherits the mask, and a signal goes to any thread that does not block it."""
         signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)
+        # The agent asks a program that stands still where it hangs, before it ends it.
+        faulthandler.register(signal.SIGQUIT, all_threads=True)
         threading.Thread(target=self.wait, name="signals", daemon=True).start()
 
     def wait(self) -> None:

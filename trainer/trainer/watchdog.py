@@ -1,5 +1,6 @@
 """Ends a training that no longer makes steps, so that it does not hold a GPU for nothing."""
 
+import faulthandler
 import os
 import threading
 import time
@@ -42,4 +43,5 @@ class Watchdog:
                         "raise `stall_after_s` if a step may take that long",
                     )
                 )
+                faulthandler.dump_traceback(all_threads=True)
                 os._exit(Stalled.exit_code)

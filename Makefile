@@ -202,11 +202,6 @@ $(DATA)/.ready: $(WHEEL) $(VENV)/.ready
 	$(VENV)/bin/python -m trainer import movielens-100k $(WHEEL) --to $(DATA)
 	touch $@
 
-# ---- the trainer's engine
-
-.PHONY: resume-test
-resume-test: $(VENV)/.ready ## Twenty random SIGKILLs, and then the state of the undisturbed run
-	cd trainer && TRAINSPOT_KILLS=20 ../$(VENV)/bin/python -m pytest -q tests/test_resume.py -k stops_and_kills
 # ---- benches: figures, never a pass or a fail (tools/bench_format.md)
 
 BENCHES := bench-cold-starts
@@ -320,3 +315,28 @@ bench-reading: $(VENV)/.ready ## Reading 10 million events: events a second of o
 bench-agent-cpu: binaries ## What the agent costs while a program trains (20 minutes): figures, never a pass or a fail
 	cargo build --locked --release -p trainspot-agent
 	$(PYTHON) tools/bench_agent_cpu.py --agent target/release/trainspot-agent --json target/bench-agent-cpu.json
+
+# ---- the trainer's engine
+
+.PHONY: resume-test
+resume-test: $(VENV)/.ready ## Twenty random SIGKILLs, and then the state of the undisturbed run
+	cd trainer && TRAINSPOT_KILLS=20 ../$(VENV)/bin/python -m pytest -q tests/test_resume.py -k stops_and_kills
+
+BENCHES += bench-trainer
+
+# TORCH: a Python that has torch, such as Debian's /usr/bin/python3 with python3-torch.
+TORCH ?=
+.PHONY: bench-trainer
+bench-trainer: $(VENV)/.ready ## The trainer's loop against Keras's fit and [TORCH=<python with torch>] a loop in torch, on this CPU
+	cd trainer && PYTHONPATH=. ../$(VENV)/bin/python -m bench $(if $(TORCH),--torch $(TORCH))
+	$(PYTHON) tools/bench_facts.py complete $(BENCH_OUT)/trainer.json
+
+# What trainer/bench/gpu.py needs besides jax and torch, for a machine without network; by the trainer's lock.
+GPU_PYTHON ?= 3.11
+.PHONY: gpu-wheels
+gpu-wheels: $(VENV)/.ready ## Keras and the rest as wheels for trainer/bench/gpu.py [GPU_PYTHON=3.12]
+	mkdir -p $(STATE) trainer/bench/wheels
+	cd trainer && PYTHONPATH=. ../$(VENV)/bin/python -m bench.wheels requirements.lock > ../$(STATE)/gpu-wheels.txt
+	$(VENV)/bin/pip download --quiet --no-deps --require-hashes --only-binary=:all: --python-version $(GPU_PYTHON) \
+	  --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform any \
+	  -d trainer/bench/wheels -r $(STATE)/gpu-wheels.txt

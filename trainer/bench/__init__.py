@@ -1,0 +1,1 @@
+"""Benchmarks of the trainer: figures, never a pass or a fail."""

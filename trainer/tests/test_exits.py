@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import table
 
+import trainer.main
+
 
 @pytest.fixture
 def compiled(trained):
@@ -38,6 +40,21 @@ def test_bad_data_is_65_with_file_and_column(place, stage):
 
     assert code == 65
     assert failure(out)["reason"] == "interactions.parquet: column `item_id` is missing (700 rows)"
+
+
+@pytest.mark.parametrize(("arguments", "asked"), [(["--deterministic"], True), ([], None)])
+def test_the_switch_is_the_parameter(place, monkeypatch, arguments, asked):
+    seen = []
+    monkeypatch.setattr(trainer.main, "run_stage", lambda verb, env, _: seen.append(env.params))
+    monkeypatch.setattr(trainer.main.Requests, "listen", lambda _: None)
+    variables = place.variables("train", place.root / "out", 0, 1, None)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert trainer.main.main(["train", *arguments]) == 0
+
+    assert seen[0].get("deterministic") is asked
+    assert seen[0]["epochs"] == place.params["epochs"]
 
 
 def test_a_bug_is_70_with_its_traceback(place, compiled):

@@ -65,6 +65,10 @@ def train(
     refuse_what_cannot_be_learnt(split)
     cold_start.end("data_s")
     from_ms = validation.slice_from(split.fit) if config.patience else None
+    if config.patience and from_ms is None:
+        sys.stderr.write(
+            "trainer: too few events before the split to validate on; all are fitted\n"
+        )
     judged = None if from_ms is None else Judged(split.fit, from_ms)
     loop = TrainingLoop(config, parts(config, events, split.fit, from_ms), judged)
     model = factory.identity(config.model)

@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--retail", default="", help="the UCI Online Retail parquet")
     root.add_argument("--state", type=Path, required=True, help="folder for what is finished")
     root.add_argument("--to", type=Path, required=True, help="the page")
-    root.add_argument("--seeds", default=",".join(map(str, runner.SEEDS)), help="of the network")
+    root.add_argument(
+        "--seeds",
+        default=",".join(map(str, runner.SEEDS)),
+        help="of the network; none leaves it out",
+    )
     root.add_argument("--patience", type=int, default=runner.SETTINGS["patience"])
     root.add_argument("--epochs", type=int, default=EPOCHS, help="of the network, at most")
     return root
@@ -58,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Measures and writes."""
     try:
-        seeds = tuple(int(text) for text in options.seeds.split(","))
+        seeds = tuple(int(text) for text in options.seeds.split(",") if options.seeds)
     except ValueError as error:
         raise ConfigurationError(
             f"`--seeds` must be whole numbers with commas, received: {options.seeds}"
@@ -91,7 +95,10 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         options.state / "measured.json",
         {one.data.name: dumped(one) for one in (*ours_measured, *theirs_measured)},
     )
-    text = page(ours_measured, theirs_measured, notes, machine(results), options.patience)
+    epochs = f"{options.epochs} epochs"
+    if options.patience:
+        epochs = f"at most {epochs}, `patience` {options.patience}"
+    text = page(ours_measured, theirs_measured, notes, machine(results), epochs)
     write_bytes(options.to, text.encode())
     for one in ours_measured:
         for answer in one.answers:

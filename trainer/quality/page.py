@@ -32,7 +32,7 @@ def page(
     papers: Sequence[Measured],
     notes: dict[str, str],
     machine: str,
-    patience: int,
+    epochs: str,
 ) -> str:
     """The whole page. `notes` say, by `retail` and `papers`, why a part is left out."""
     parts = [dataset_section(one) for one in public]
@@ -40,7 +40,7 @@ def page(
         parts.append(f"## Online Retail\n{notes['retail']}\n")
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         machine=machine,
-        patience=patience,
+        epochs=epochs,
         datasets="\n".join(parts),
         published=published_section(papers, notes.get("papers", "")),
         losses="\n".join(f"- {line}" for one in public for line in losses(one)),
@@ -55,7 +55,7 @@ def dataset_section(one: Measured) -> str:
         f"## {one.data.title}",
         f"{events.n_events:,} events of {events.n_users:,} users with {events.n_items:,} items. "
         f"Repeats {'count' if decided.repeats else 'do not count'}: {decided.reason}. Promoted: "
-        f"**{one.promoted}**. Network: at most {one.data.epochs} epochs.",
+        f"**{one.promoted}**.",
         "",
     ]
     for answer in one.answers:

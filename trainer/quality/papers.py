@@ -16,6 +16,7 @@ from trainer.dataset import Interactions
 from trainer.failure import DataError
 
 DAY_MS = 86_400_000
+FIT = "before each user's last two"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def datasets(folder: Path) -> tuple[list[Dataset], list[str]]:
         events = ratings(path) if path.suffix == ".dat" else sequences(path)
         question = Question("paper", "leave-one-out", as_in_papers(events), False)
         found.append(
-            Dataset(source.name, source.title, events, source.epochs, (("papers", (question,)),))
+            Dataset(source.name, source.title, events, source.epochs, ((FIT, (question,)),))
         )
     if not found:
         raise DataError(

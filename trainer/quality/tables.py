@@ -69,7 +69,8 @@ def against_network(answer: Answer) -> str:
 
 def segments(answer: Answer, promoted: str) -> str:
     """The promoted one, the network and whoever is ahead, by segment."""
-    shown = list(dict.fromkeys((promoted, "network")))
+    known = {row.name for row in answer.rows}
+    shown = [name for name in dict.fromkeys((promoted, "network")) if name in known]
     lines = [
         f"| | users | {' | '.join(shown)} | highest mean there |",
         f"|---|{'---|' * (len(shown) + 2)}",

@@ -9,9 +9,10 @@ import pytest
 from conftest import RUN_ID, TRAINER, table
 from test_stages import all_rows, run_gather, shards_of, told
 
-from trainer import best_items, fan_out, shard_files
+from trainer import best_items, candidates, fan_out, model_files, shard_files
 from trainer.atomic import sha256_of
 from trainer.config import CANDIDATES, RecommendConfig, TrainConfig
+from trainer.dataset import read_interactions
 from trainer.fan_out import USER_COST, shard_range
 from trainer.progress import Progress
 from trainer.recommend import recommend
@@ -79,6 +80,25 @@ def test_one_three_and_seven_shards_have_the_same_content_and_scores(
             assert first == second
 
 
+@pytest.mark.parametrize("candidate", ["network", "popularity", "recency-popularity", "ials"])
+def test_the_product_that_serves_is_what_was_measured(trained, candidate):
+    """evaluate scores densely, recommend by tiles."""
+    events = read_interactions(trained.data)
+    model_dir = trained.inputs / "train" / "model"
+    serving = candidates.candidate(candidate, events, events, model_dir, model_files.SERVED)
+    users = np.arange(events.n_users)
+    start, end = events.offsets[users], events.offsets[users + 1]
+    start[3] = end[3]  # an empty history
+
+    dense = serving.scores(events.item, start, end, users)
+
+    factors = best_items.factors_of(serving)
+    product = serving.user_vectors(events.item, start, end, users) @ factors.items.T + factors.bias
+    assert np.allclose(dense[:, factors.known], product, rtol=1e-4, atol=1e-5)
+    unknown = np.setdiff1d(np.arange(events.n_items), factors.known)
+    assert (dense[:, unknown] < product.min(axis=1, keepdims=True)).all()
+
+
 def test_the_same_rows_give_the_same_bytes(trained, tmp_path):
     for name in ("a", "b"):
         shards_of(trained, tmp_path / name, "sequential-rules", 2)
@@ -95,7 +115,7 @@ def test_the_same_rows_give_the_same_bytes(trained, tmp_path):
 def test_rows_are_written_group_by_group(trained, tmp_path, monkeypatch):
     shards_of(trained, tmp_path / "one", "popularity", 1)
     monkeypatch.setattr(shard_files, "GROUP_ENTRIES", 10)
-    monkeypatch.setattr(best_items, "rows_at_once", lambda n_items: 3)
+    monkeypatch.setattr(best_items, "MOST_ROWS", 3)
     shards_of(trained, tmp_path / "many", "popularity", 1)
 
     path = tmp_path / "many" / "recommend" / "0" / "recommendations.parquet"

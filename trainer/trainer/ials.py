@@ -7,11 +7,13 @@ users that came after the fit are served like all others.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from trainer.alive import Alive, silent
+from trainer.best_items import Factors
 from trainer.dataset import Interactions
 from trainer.decay import decayed_counts
 from trainer.neighbours import had_by, recent_rows
@@ -45,10 +47,26 @@ class Ials:
         self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
     ) -> np.ndarray:
         """One row of scores for each history; an empty history gets the prior."""
+        vectors = self.folded_in(item, start, end)
+        return (vectors @ self.items.T + PRIOR_WEIGHT * self.prior).astype(np.float32)
+
+    @cached_property
+    def factors(self) -> Factors:
+        """What a folded-in history is multiplied with to serve, in float32."""
+        bias = (PRIOR_WEIGHT * self.prior).astype(np.float32)
+        return Factors(np.arange(len(self.items)), self.items.astype(np.float32), bias)
+
+    def user_vectors(
+        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
+    ) -> np.ndarray:
+        """One for each history."""
+        return self.folded_in(item, start, end).astype(np.float32)
+
+    def folded_in(self, item: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """The vectors (float64) of histories; an empty one's is zero."""
         history = recent_rows(item, start, end, len(self.items), WINDOW, FADING)
         history.sum_duplicates()
-        vectors = solved(history, self.items)
-        return (vectors @ self.items.T + PRIOR_WEIGHT * self.prior).astype(np.float32)
+        return solved(history, self.items)
 
 
 def ials(events: Interactions, alive: Alive = silent) -> Ials:

@@ -5,13 +5,11 @@ that could go stale. Every candidate here and elsewhere has `scores(item, start,
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from trainer.alive import Alive, silent
-from trainer.best_items import Factors
 from trainer.dataset import Interactions
 from trainer.decay import decayed_counts, decayed_weights
 from trainer.ease import ease
@@ -39,18 +37,6 @@ class Popularity:
     ) -> np.ndarray:
         """One row of scores for each history."""
         return np.tile(self.item_scores, (len(start), 1))
-
-    @cached_property
-    def factors(self) -> Factors:
-        """The scores as a product with ones."""
-        n_items = len(self.item_scores)
-        return Factors(np.arange(n_items), self.item_scores[:, None], np.zeros(n_items, np.float32))
-
-    def user_vectors(
-        self, item: np.ndarray, start: np.ndarray, end: np.ndarray, user: np.ndarray
-    ) -> np.ndarray:
-        """One for each history."""
-        return np.ones((len(start), 1), np.float32)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ COSTS = Costs(
     ship_s=7.0,
     notice_s=120.0,
     poll_s=5.0,
+    deaf_s=50.0,
     chunk_s=0.25,
     expected_reclaim_s=10_000.0,
     epoch_s=300.0,
@@ -78,6 +79,15 @@ def test_a_host_that_goes_before_its_first_step_is_lost_and_no_more():
 
     assert outcome.host_s == undisturbed.host_s + 30
     assert outcome.repeated_s == 0
+
+
+def test_a_notice_that_is_heard_before_the_first_step_ends_the_host_at_once():
+    undisturbed = run(ours, COSTS, never)
+
+    outcome = run(ours, replace(COSTS, deaf_s=10.0), at(150.0))
+
+    # Told at 30 s, and asked every 5 s.
+    assert outcome.host_s == undisturbed.host_s + 30
 
 
 def test_epochs_only_goes_back_to_the_last_whole_epoch():

@@ -29,6 +29,7 @@ class Costs:
     write_s: float = STATE_GB / DISK_GB_PER_S  # [worked out] beside training, to the local disk
     ship_s: float = STATE_GB / NETWORK_GB_PER_S  # [worked out] beside training, to S3
     notice_s: float | None = 120.0  # AWS; None: hosts go without a word
+    deaf_s: float = 240.0  # a notice before this is not heard: the whole start, the safe side
     poll_s: float = 5.0  # [code] agent: how often it asks for a notice
     sweep_s: float = 1.0  # [code] agent: how often it looks for finished checkpoints
     chunk_s: float = 0.25  # [code] trainer: a signal is looked at between two stretches

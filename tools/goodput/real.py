@@ -24,7 +24,7 @@ from goodput.costs import Costs
 from goodput.simulation import Outcome, ours, run
 
 NOTICE_S = 6.0
-CHAOS = f"[hosts]\nreclaim = 75\nwithin_s = 45\nnotice_s = {NOTICE_S}\n"
+CHAOS = f"[hosts]\nreclaim = 80\nwithin_s = 120\nnotice_s = {NOTICE_S}\n"
 EPOCHS = 1500
 SPEC = f"""name = "goodput"
 [data]
@@ -114,6 +114,7 @@ def compared(root: Path, seed: int) -> tuple[Outcome, Outcome, dict[str, Any]]:
         ship_s=SHIP_S,
         notice_s=NOTICE_S,
         poll_s=POLL_S,
+        deaf_s=0.0,  # a record begins with its agent
     )
     ends: Iterator[float] = iter(at - POLL_S / 2 + NOTICE_S for at in heard)
     real = Outcome(True, work_s, sum(lives), len(heard), repeated_s)

@@ -88,7 +88,7 @@ def ours(costs: Costs, begin: float, end: float, kept: float) -> Life:
         polls = math.ceil(max(0.0, end - costs.notice_s - begin) / costs.poll_s)
         heard_at = begin + polls * costs.poll_s
     if heard_at <= now:
-        return Life(end, kept, kept)
+        return Life(heard_at if heard_at - begin >= costs.deaf_s else end, kept, kept)
     every = checkpoint_interval_s(0.0, costs.expected_reclaim_s)
     saved_at, writer_free_at = now, now
     written: list[tuple[float, float]] = []  # when it was whole on the disk, and its work

@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLE_EVERY_S = 0.01
+# Memory is looked at after each twentieth of the time so far: what ends after 10 ms is seen, too.
+SHORTEST_STEP_S, LONGEST_STEP_S = 0.001, 0.01
+STEPS = 20
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 LAST_WORDS = 300
 # What reading of a process says that ended meanwhile.
@@ -86,8 +88,11 @@ def measured(command: list[str], environment: dict[str, str], log: Path) -> Meas
         peak, ended = [0], threading.Event()
 
         def watch() -> None:
-            while not ended.wait(SAMPLE_EVERY_S):
+            step_s = SHORTEST_STEP_S
+            while not ended.wait(step_s):
                 peak[0] = max(peak[0], resident_bytes(process.pid))
+                so_far_s = time.perf_counter() - begun
+                step_s = min(max(so_far_s / STEPS, SHORTEST_STEP_S), LONGEST_STEP_S)
 
         watcher = threading.Thread(target=watch)
         watcher.start()

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use trainspot_edge::World;
 use trainspot_edge::patience::{self, MayPass};
 
@@ -32,9 +31,4 @@ where
         async move { answer.await.map_err(AgentError::from) }
     };
     patience::patiently(world, patience, call).await
-}
-
-/// How long it is from one reading of the clock to a later one; nothing if the clock was set back.
-pub(crate) fn between(earlier: Timestamp, later: Timestamp) -> Duration {
-    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
 }

@@ -3,14 +3,16 @@
 //! Every call has two stops, one before its effect and one before its answer, so that a story can put
 //! a worker to sleep anywhere and wake it whenever it likes.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
-use trainspot_edge::store::{Condition, Fetched, Listed, Put, StoreError};
+use trainspot_edge::store::{
+    Condition, Fetched, Listed, Piece, Put, Span, StoreError, UploadedPart,
+};
 use trainspot_edge::world::RealWorld;
 use trainspot_edge::{Store, World};
 use trainspot_shared::stage_head::{StageHead, Worker};
@@ -128,9 +130,17 @@ impl Held {
     where
         T: Send,
     {
+        self.hold(what, key, async { effect() }).await
+    }
+
+    /// The effect happens at once, between two stops.
+    async fn hold<T>(&self, what: &str, key: &str, effect: impl Future<Output = T> + Send) -> T
+    where
+        T: Send,
+    {
         let key = key.rsplit_once("Z/").map_or(key, |(_, key)| key);
         self.turns.stop(self.who, format!("{what} {key}")).await;
-        let answer = effect();
+        let answer = effect.await;
         self.turns
             .stop(self.who, format!("{what} {key}, done"))
             .await;
@@ -201,27 +211,65 @@ impl Store for Held {
         self.shelf.list_folders(bucket, prefix).await
     }
 
-    async fn fetch_file(
+    async fn get_span(
         &self,
         bucket: &str,
         key: &str,
+        span: Span,
         if_match: Option<&str>,
-        to: &Path,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<Piece>, StoreError> {
         self.turns.stop(self.who, format!("fetch {key}")).await;
-        self.shelf.fetch_file(bucket, key, if_match, to).await
+        self.shelf.get_span(bucket, key, span, if_match).await
     }
 
-    async fn put_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
-        let body = std::fs::read(from).map_err(|source| StoreError::File {
-            what: key.to_owned(),
-            source,
-        })?;
-        self.call("ship", key, || {
-            self.shelf.write(bucket, key, body, &Condition::Always);
-            Ok(())
-        })
-        .await
+    async fn put_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        self.hold("ship", key, self.shelf.put_bytes(bucket, key, bytes, crc32))
+            .await
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String, StoreError> {
+        self.hold("begin", key, self.shelf.begin_upload(bucket, key))
+            .await
+    }
+
+    async fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: u32,
+        bytes: Bytes,
+        crc32: u32,
+    ) -> Result<UploadedPart, StoreError> {
+        let put = self
+            .shelf
+            .put_part(bucket, key, upload, number, bytes, crc32);
+        self.hold("send a part of", key, put).await
+    }
+
+    async fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        parts: &[UploadedPart],
+        crc32: u32,
+    ) -> Result<(), StoreError> {
+        let completed = self
+            .shelf
+            .complete_upload(bucket, key, upload, parts, crc32);
+        self.hold("complete", key, completed).await
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<(), StoreError> {
+        self.hold("abort", key, self.shelf.abort_upload(bucket, key, upload))
+            .await
     }
 }
 

@@ -29,6 +29,7 @@ COST_US_NS = {
     "recency-popularity": (3.0, 1.0),
     "sequential-rules": (10.0, 6.0),
     "item-knn": (10.0, 12.0),
+    "ials": (400.0, 2.5),  # a history is folded in by a system of 64 equations
 }
 DENSE_US_NS = (20.0, 12.0)  # of a candidate that nobody measured
 # With fewer blocks than this to a shard, whole ones would make shards too uneven.

@@ -29,7 +29,8 @@ COST_US_NS = {
     "recency-popularity": (3.0, 1.0),
     "sequential-rules": (10.0, 6.0),
     "item-knn": (10.0, 12.0),
-    "ials": (400.0, 2.5),  # a history is folded in by a system of 64 equations
+    "ease": (10.0, 200.0),  # each event of a history reads a row of a matrix beyond any cache
+    "ials": (45.0, 2.5),
 }
 DENSE_US_NS = (20.0, 12.0)  # of a candidate that nobody measured
 # With fewer blocks than this to a shard, whole ones would make shards too uneven.

@@ -100,12 +100,15 @@ def main() -> None:
             figures = json.loads(in_a_process("--read", folder, small))
             rows.append({"case": f"user ids as {kind}", "who": "trainer", **figures})
             print(rows[-1], flush=True)  # noqa: T201
+    from importlib.metadata import version
+
     out = Path(os.environ.get("BENCH_OUT") or TRAINER.parent / ".trainspot" / "bench")
     out.mkdir(parents=True, exist_ok=True)
     document = {
         "bench": "reading",
         "title": "Reading a dataset",
         "command": "make bench-reading",
+        "versions": {name: version(name) for name in ("numpy", "pyarrow")},
         "notes": [
             "Seconds are CPU time of the process; the peak holds the Parquet reader's buffers too."
         ],

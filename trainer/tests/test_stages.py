@@ -57,8 +57,8 @@ def test_train_writes_what_the_agent_and_the_report_read(trained):
         "import_s",
         "device_s",
         "data_s",
-        "model_s",
         "restore_s",
+        "model_s",
         "compile_s",
         "first_step_s",
     ]

@@ -21,7 +21,7 @@ from trainer.signals import Requests
 from trainer.split import REPEATS_HINT, Split, nothing_to_judge, p2_rolling
 from trainer.stretches import best_epoch, run, validated
 from trainer.watchdog import Watchdog
-from trainer.xla_cache import XlaCache, opened
+from trainer.xla_cache import opened
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,13 @@ def train(
     split = p2_rolling(events, decided.repeats)
     refuse_what_cannot_be_learnt(split)
     cold_start.end("data_s")
+    model = factory.identity(config.model)
+    origin = checkpoint.Origin(model, events.fingerprint, config.digest(), config.seed)
+    found, reached = newest(folders.checkpoints, origin, ignore_checkpoint)
+    if cache is not None and found is not None:
+        # Before anything is compiled: building the model compiles, too.
+        cache.restore(found.tensors)
+    cold_start.end("restore_s")
     from_ms = validation.slice_from(split.fit) if config.patience else None
     if config.patience and from_ms is None:
         sys.stderr.write(
@@ -71,13 +78,9 @@ def train(
         )
     judged = None if from_ms is None else Judged(split.fit, from_ms)
     loop = TrainingLoop(config, parts(config, events, split.fit, from_ms), judged)
-    model = factory.identity(config.model)
-    origin = checkpoint.Origin(model, events.fingerprint, config.digest(), config.seed)
+    resumed_from = [] if found is None else resume(config, loop, found)
+    del found  # as large as the state
     cold_start.end("model_s")
-    resumed_from, reached = resume(
-        config, loop, folders.checkpoints, origin, cache, ignore_checkpoint
-    )
-    cold_start.end("restore_s")
     reached = max(reached, progress.start_metrics(loop.step))
     clock.lap("data_s")
     progress.say("compiling", loop.step, loop.total)
@@ -142,32 +145,27 @@ def refuse_what_cannot_be_learnt(split: Split) -> None:
         raise DataError(nothing_to_judge(split), REPEATS_HINT)
 
 
-def resume(
-    config: TrainConfig,
-    loop: Any,
-    folder: Path,
-    origin: checkpoint.Origin,
-    cache: XlaCache | None,
-    ignore: bool,
-) -> tuple[list[int], int]:
-    """Puts the newest valid checkpoint into the loop. Returns where earlier attempts resumed,
-    and the last step that the folder speaks of."""
+def newest(
+    folder: Path, origin: checkpoint.Origin, ignore: bool
+) -> tuple[checkpoint.Checkpoint | None, int]:
+    """The newest valid checkpoint, and the last step that the folder speaks of."""
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.remove_partials(folder)
     reached = max(checkpoint.steps_in(folder), default=0)
     if ignore:
-        return [], reached
+        return None, reached
     found, passed_over = checkpoint.newest(folder, origin)
     for reason in passed_over:
         sys.stderr.write(f"trainer: {reason}\n")
-    if found is None:
-        return [], reached
+    return found, reached
+
+
+def resume(config: TrainConfig, loop: Any, found: checkpoint.Checkpoint) -> list[int]:
+    """Puts a checkpoint into the loop. Returns where earlier attempts resumed."""
     refuse_what_does_not_fit(config, loop, found)
-    if cache is not None:
-        cache.restore(found.tensors)
     loop.restore(found.tensors, found.step)
     sys.stderr.write(f"trainer: resumed from step {found.step} of {loop.total}\n")
-    return found.resumed_from, reached
+    return found.resumed_from
 
 
 def refuse_what_does_not_fit(config: TrainConfig, loop: Any, found: checkpoint.Checkpoint) -> None:

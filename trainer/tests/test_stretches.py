@@ -99,6 +99,19 @@ def test_a_stop_that_comes_after_the_look_is_saved_all_the_same(tmp_path):
     assert checkpoint.newest(tmp_path / "ckpt", ORIGIN)[0].step == loop.step > 0
 
 
+def test_nothing_is_saved_before_the_first_step_however_late_it_is(tmp_path):
+    requests = Asked()
+    requests.checkpoint.set()
+    writer = Slow(tmp_path / "ckpt")
+    writer.let_go.set()
+
+    go(tmp_path, Counting(), requests, writer, checkpoint_every_s=1e-9)
+
+    steps = [step for step, _ in writer.started]
+    assert steps
+    assert steps[0] > 0
+
+
 def test_a_stop_in_a_stretch_loses_nothing(tmp_path):
     requests = Asked()
     loop = Counting(lambda step: requests.stop.set() if step >= 20 else None)
@@ -130,7 +143,7 @@ def test_who_asks_for_a_checkpoint_during_a_write_gets_it_after_it(tmp_path):
     requests, writer = Asked(), Slow(tmp_path / "ckpt")
 
     def script(step):
-        if step in (0, 6):
+        if step in (1, 6):
             requests.checkpoint.set()
         if step >= 20:
             writer.let_go.set()

@@ -45,7 +45,10 @@ def run(
             )
         if loop.step >= loop.total:
             break
-        due = requests.checkpoint.is_set() or time.monotonic() - saved_at >= every_s
+        # Before the first step there is nothing that a later start would not make itself.
+        due = loop.step > 0 and (
+            requests.checkpoint.is_set() or time.monotonic() - saved_at >= every_s
+        )
         if loop.step == writer.last_step:
             requests.checkpoint.clear()
         elif stop or (due and not writer.is_busy):

@@ -320,10 +320,6 @@ bench-agent-cpu: binaries ## What the agent costs while a program trains (20 min
 
 # ---- the trainer's engine
 
-.PHONY: resume-test
-resume-test: $(VENV)/.ready ## Twenty random SIGKILLs, and then the state of the undisturbed run
-	cd trainer && TRAINSPOT_KILLS=20 ../$(VENV)/bin/python -m pytest -q tests/test_resume.py -k stops_and_kills
-
 BENCHES += bench-trainer
 
 # TORCH: a Python that has torch, such as Debian's /usr/bin/python3 with python3-torch.

@@ -13,8 +13,7 @@ REFUSED = (
     "run and reports it: shared/src/run/carried.rs"
 )
 BROKEN_OFF = (
-    "an upload in parts is forgotten when its file went away or changed on the way: "
-    "edge/tests/transfer.rs"
+    "an upload in parts is forgotten when its file went away or changed on the way: edge/tests/transfer.rs"
 )
 ON_DEMAND = "arn:aws:batch:us-east-1:123456789012:job-queue/trainspot-local-OnDemandQueue"
 REPORTS = "arn:aws:s3:::trainspot-local-resultsbucket/reports/*"

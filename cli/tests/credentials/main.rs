@@ -35,9 +35,10 @@ impl Person {
 
     /// One to whom AWS answers.
     fn known() -> Self {
-        Self::new(|path| match path.starts_with("/federation/credentials") {
-            true => (200, ROLE.to_owned()),
-            false => (200, NO_OBJECTS.to_owned()),
+        Self::new(|path| {
+            let is_portal = path.starts_with("/federation/credentials");
+            let said = if is_portal { ROLE } else { NO_OBJECTS };
+            (200, said.to_owned())
         })
     }
 

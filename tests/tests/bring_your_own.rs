@@ -130,7 +130,7 @@ fn survives_a_reclaim(example: &Example) {
     place.check(&spec);
     let undisturbed = place.run(example, &spec, &folder.path().join("undisturbed"), None);
     let stage = example.reclaimed;
-    let reclaim = format!("{stage}@30");
+    let reclaim = format!("{stage}@20");
     let reclaimed = place.run(
         example,
         &spec,
@@ -231,7 +231,7 @@ fn interactions(place: &Place, folder: &Path) {
 /// A larger shop as CSV: enough for `sort` and `awk` to be at it for a while.
 fn shop_log(_: &Place, folder: &Path) {
     let mut events = String::from("user,item,at\n");
-    for n in 0_u32..150_000 {
+    for n in 0_u32..80_000 {
         let user = n.wrapping_mul(2_654_435_761) >> 21;
         let item = (n % 19) * (n % 23) % 97;
         writeln!(events, "u{user:04},{item},{}", 1_700_000_000 + n).expect("a string takes it");

@@ -24,6 +24,7 @@ TRAINED = (
     "candidates",
     "config",
     "devices",
+    "engine",
     "loop",
     "network",
     "network_candidate",

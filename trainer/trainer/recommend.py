@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from trainer import candidates, model_files, rule
+from trainer.alive import Steps
 from trainer.atomic import sha256_of, write_json
 from trainer.best_items import best_items, block_size
 from trainer.config import BASELINES, RecommendConfig
@@ -52,7 +53,8 @@ def recommend(
     if there is not None:
         progress.say("done: the shard was there already", there["users"], there["users"])
         return there
-    serving = candidates.candidate(config.candidate, events, events, model_dir, model_files.SERVED)
+    place = (events, events, model_dir, model_files.SERVED)
+    serving = candidates.candidate(config.candidate, *place, Steps(progress))
     size = block_size(serving, events.n_items)
     first, last = shard_range(events.offsets, size, shard, shards)
     path = out_dir / ROWS

@@ -56,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--patience", type=int, default=runner.SETTINGS["patience"])
     root.add_argument("--epochs", type=int, default=EPOCHS, help="of the network, at most")
+    root.add_argument(
+        "--kept", action="store_true", help="measure nothing: a page of what is finished"
+    )
     return root
 
 
@@ -84,13 +87,12 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         runner.say(note)
 
     settings = {"patience": options.patience}
-    results, left_out = runner.measure([*ours, *theirs], options.state, seeds, settings)
-    ours_measured, theirs_measured = (
-        [Measured(data, answers(data, results)) for data in some] for some in (ours, theirs)
+    results, left_out = runner.measure(
+        [*ours, *theirs], options.state, seeds, settings, kept_only=options.kept
     )
-    for (dataset, candidate), reason in left_out.items():
-        said = f"{dataset}: {candidate} is left out, {reason}."
-        notes["papers"] = f"{notes.get('papers', '')} {said}".strip()
+    ours_measured, theirs_measured = (
+        [measured(data, results, left_out) for data in some] for some in (ours, theirs)
+    )
     write_json(
         options.state / "measured.json",
         {one.data.name: dumped(one) for one in (*ours_measured, *theirs_measured)},
@@ -107,6 +109,24 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
                 f"{one.data.title}, {answer.question.title}: promoted {one.promoted}, at least as "
                 f"good as every other within its interval: {verdict}"
             )
+
+
+def measured(
+    data: Dataset, results: dict[Cell, Result], left_out: dict[tuple[str, str], str]
+) -> Measured:
+    """A dataset with its answers, and what is missing in them and why."""
+    missing = [
+        f"{named}: {reason}"
+        for (dataset, named), reason in left_out.items()
+        if dataset == data.name
+    ]
+    found = answers(data, results)
+    if not found:
+        raise ConfigurationError(
+            f"there must be something finished about {data.title}, found nothing",
+            "leave `--kept` out",
+        )
+    return Measured(data, found, missing)
 
 
 def retail(source: Path, state: Path, epochs: int) -> Dataset:

@@ -58,10 +58,15 @@ class Cell:
         return f"{self.dataset}-{fit}-{self.candidate}{seed}-{self.digest}.npz"
 
     @property
+    def named(self) -> str:
+        """What is fitted, and on what, in words."""
+        seed = "" if self.seed is None else f" of seed {self.seed}"
+        return f"{self.candidate}{seed}, fitted {self.fit}"
+
+    @property
     def shown(self) -> str:
         """In a line of progress."""
-        seed = "" if self.seed is None else f", seed {self.seed}"
-        return f"{self.dataset}, {self.candidate}{seed}, fitted {self.fit}"
+        return f"{self.dataset}, {self.named}"
 
 
 @dataclass(frozen=True)

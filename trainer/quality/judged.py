@@ -76,12 +76,13 @@ class Answer:
 
 
 def answers(data: Dataset, results: dict[Cell, Result]) -> list[Answer]:
-    """The answers to all questions about a dataset, in its order."""
-    return [
-        answer(data, question, by_candidate(data, fit, question, results))
+    """The answers to all questions about a dataset that there are results of, in its order."""
+    asked = [
+        (question, by_candidate(data, fit, question, results))
         for fit, questions in data.questions
         for question in questions
     ]
+    return [answer(data, question, found) for question, found in asked if found]
 
 
 def by_candidate(

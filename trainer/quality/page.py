@@ -20,6 +20,7 @@ class Measured:
 
     data: Dataset
     answers: list[Answer]
+    missing: list[str]  # what could not be fitted or is not finished, and why
 
     @property
     def promoted(self) -> str:
@@ -56,6 +57,7 @@ def dataset_section(one: Measured) -> str:
         f"{events.n_events:,} events of {events.n_users:,} users with {events.n_items:,} items. "
         f"Repeats {'count' if decided.repeats else 'do not count'}: {decided.reason}. Promoted: "
         f"**{one.promoted}**.",
+        *(f"Not here: {text}." for text in one.missing),
         "",
     ]
     for answer in one.answers:
@@ -99,6 +101,7 @@ def published_section(papers: Sequence[Measured], note: str) -> str:
             "",
             tables.published(answers),
             "",
+            *(f"{one.data.title}, not here: {text}.\n" for one in papers for text in one.missing),
             *(
                 tables.differences([(title, answer)], answer.best) + "\n"
                 for _, title, answer in answers

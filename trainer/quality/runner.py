@@ -36,9 +36,10 @@ def measure(
     seeds: tuple[int, ...] = SEEDS,
     settings: dict | None = None,
     tell: Say = say,
+    kept_only: bool = False,
 ) -> tuple[dict[Cell, Result], dict[tuple[str, str], str]]:
     """All results, those kept in `folder` without being made again; and by (dataset, candidate)
-    why one could not be fitted."""
+    why one is not there. With `kept_only` nothing is measured."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = SETTINGS if settings is None else settings
     todo = [(data, cell) for data in datasets for cell in cells.cells(data, seeds, settings)]
@@ -52,10 +53,14 @@ def measure(
             results[cell] = cells.load(path)
             tell(f"{head}: kept from before")
             continue
+        if kept_only:
+            left_out[cell.dataset, cell.named] = "not measured yet"
+            tell(f"{head}: not measured yet")
+            continue
         try:
             results[cell] = one(data, cell, settings)
         except Unfitting as reason:
-            left_out[cell.dataset, cell.candidate] = str(reason)
+            left_out[cell.dataset, cell.named] = str(reason)
             tell(f"{head}: left out, {reason}")
             continue
         cells.save(path, results[cell])

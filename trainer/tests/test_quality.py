@@ -214,7 +214,10 @@ def test_a_candidate_that_cannot_be_fitted_is_left_out(shop, tmp_path, monkeypat
 
     results, left_out = runner.measure([shop], tmp_path, (), QUICK, lambda line: None)
 
-    assert list(left_out) == [("shop", "ease")]
+    assert list(left_out) == [
+        ("shop", "ease, fitted before the split"),
+        ("shop", "ease, fitted before each user's last"),
+    ]
     assert {cell.candidate for cell in results} == set(BASELINES) - {"ease"}
 
 
@@ -272,6 +275,22 @@ def test_a_folder_without_data_is_65(tmp_path, capsys):
     assert main(command, {}) == 65
 
     assert "must hold Parquet files" in capsys.readouterr().err
+
+
+def test_a_page_of_what_is_finished_names_what_is_not(tmp_path, capsys):
+    pq.write_table(table(users=15, events=250), tmp_path / "interactions.parquet")
+    state, page = tmp_path / "state", tmp_path / "quality.md"
+    command = ["--movielens", str(tmp_path), "--state", str(state), "--to", str(page)]
+
+    assert main([*command, "--kept"], {}) == 64
+    assert "something finished about MovieLens-100K" in capsys.readouterr().err
+    assert not page.exists()
+    assert main([*command, "--seeds", ""], {}) == 0
+    assert main([*command, "--seeds", "4", "--kept"], {}) == 0
+
+    assert "Not here: network of seed 4, fitted before the split: not measured yet." in (
+        page.read_text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,9 @@ def ease(events: Interactions, alive: Alive = silent) -> Ease:
     had, again = had_by(events, HALF_LIFE)
     gram = (had.T @ had).toarray()
     gram[np.diag_indices(n)] += RIDGE
-    inverse = inverted(gram, alive)
-    weights = -inverse / np.diag(inverse)
+    weights = inverted(gram, alive)
+    del gram  # and in place from here: two matrices at once are the most
+    weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, RETURN_WEIGHT * came_back_shares(had, again))
     popular = decayed_counts(events)
     return Ease(weights.astype(np.float32), popular / max(popular.sum(), 1e-12))

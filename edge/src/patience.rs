@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::store::StoreError;
 use crate::world::World;
 
@@ -49,9 +47,4 @@ where
             .await;
         cap = (cap * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// How long it is from one reading of the clock to a later one; nothing if the clock was set back.
-pub fn between(earlier: Timestamp, later: Timestamp) -> Duration {
-    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
 }

@@ -35,18 +35,25 @@ use tally::Tally;
 pub struct Transfer<'a, S, W> {
     store: &'a S,
     world: &'a W,
+    part: u64,
     room: Room,
     journal: Mutex<Journal>,
     tally: Mutex<Tally>,
 }
 
 impl<'a, S: Store, W: World> Transfer<'a, S, W> {
-    /// With room for [`MOST_IN_FLIGHT`] bytes.
+    /// In parts of [`PART`] bytes, with room for [`MOST_IN_FLIGHT`].
     pub fn new(store: &'a S, world: &'a W) -> Self {
+        Self::of(store, world, PART, MOST_IN_FLIGHT)
+    }
+
+    /// In parts of `part` bytes, with room for `in_flight` of them at once.
+    pub fn of(store: &'a S, world: &'a W, part: u64, in_flight: u64) -> Self {
         Self {
             store,
             world,
-            room: Room::of(MOST_IN_FLIGHT),
+            part,
+            room: Room::of(in_flight),
             journal: Mutex::default(),
             tally: Mutex::new(Tally::default()),
         }
@@ -55,11 +62,11 @@ impl<'a, S: Store, W: World> Transfer<'a, S, W> {
     /// Says what is on its way now, for the lines in the log: `sent` or `fetched`, and how many bytes.
     /// Counts on where another such job is still under way.
     pub fn begin(&self, verb: &'static str, bytes: u64) {
-        lock(&self.tally).begin(verb, bytes, self.world.now());
+        lock(&self.tally).begin(verb, bytes, self.world.uptime());
     }
 
     fn count(&self, bytes: u64) {
-        let line = lock(&self.tally).count(bytes, self.world.now());
+        let line = lock(&self.tally).count(bytes, self.world.uptime());
         if let Some(line) = line {
             tracing::info!("{line}");
         }

@@ -130,17 +130,9 @@ impl Held {
     where
         T: Send,
     {
-        self.hold(what, key, async { effect() }).await
-    }
-
-    /// The effect happens at once, between two stops.
-    async fn hold<T>(&self, what: &str, key: &str, effect: impl Future<Output = T> + Send) -> T
-    where
-        T: Send,
-    {
         let key = key.rsplit_once("Z/").map_or(key, |(_, key)| key);
         self.turns.stop(self.who, format!("{what} {key}")).await;
-        let answer = effect.await;
+        let answer = effect();
         self.turns
             .stop(self.who, format!("{what} {key}, done"))
             .await;
@@ -227,15 +219,18 @@ impl Store for Held {
         bucket: &str,
         key: &str,
         bytes: Bytes,
-        crc32: u32,
+        _: u32,
     ) -> Result<(), StoreError> {
-        self.hold("ship", key, self.shelf.put_bytes(bucket, key, bytes, crc32))
-            .await
+        self.call("ship", key, || {
+            self.shelf
+                .write(bucket, key, bytes.to_vec(), &Condition::Always);
+            Ok(())
+        })
+        .await
     }
 
-    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String, StoreError> {
-        self.hold("begin", key, self.shelf.begin_upload(bucket, key))
-            .await
+    async fn begin_upload(&self, _: &str, key: &str) -> Result<String, StoreError> {
+        self.call("begin", key, || Ok(self.shelf.begin())).await
     }
 
     async fn put_part(
@@ -247,10 +242,10 @@ impl Store for Held {
         bytes: Bytes,
         crc32: u32,
     ) -> Result<UploadedPart, StoreError> {
-        let put = self
-            .shelf
-            .put_part(bucket, key, upload, number, bytes, crc32);
-        self.hold("send a part of", key, put).await
+        self.turns.stop(self.who, format!("ship {key}")).await;
+        self.shelf
+            .put_part(bucket, key, upload, number, bytes, crc32)
+            .await
     }
 
     async fn complete_upload(
@@ -261,15 +256,15 @@ impl Store for Held {
         parts: &[UploadedPart],
         crc32: u32,
     ) -> Result<(), StoreError> {
-        let completed = self
-            .shelf
-            .complete_upload(bucket, key, upload, parts, crc32);
-        self.hold("complete", key, completed).await
+        self.turns.stop(self.who, format!("complete {key}")).await;
+        self.shelf
+            .complete_upload(bucket, key, upload, parts, crc32)
+            .await
     }
 
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<(), StoreError> {
-        self.hold("abort", key, self.shelf.abort_upload(bucket, key, upload))
-            .await
+        self.turns.stop(self.who, format!("forget {key}")).await;
+        self.shelf.abort_upload(bucket, key, upload).await
     }
 }
 

@@ -182,7 +182,7 @@ fn etag_of(path: &Path) -> anyhow::Result<String> {
     let mut file = File::open(path).with_context(doing)?;
     let size = file.metadata().with_context(doing)?.len();
     let mut digests = Vec::new();
-    for span in transfer::spans(size) {
+    for span in transfer::spans(size, transfer::PART) {
         digests.push(md5_of(&mut file, span.length).with_context(doing)?);
     }
     if let [whole] = digests.as_slice() {

@@ -32,11 +32,12 @@ impl Aws {
         Self::of(&config(OPERATION_TIMEOUT).await, topic_arn, RealWorld)
     }
 
-    /// For the agent: the same clients with room for large objects. Batch and SNS are not used there.
+    /// For the agent: the same clients with time for parts of files. Batch and SNS are not used there.
     pub async fn for_agent() -> Self {
-        // A part of 5 GB at 2.5 Gbit/s takes 17 s; stalled-stream protection ends what hangs.
+        // All parts that are under way at once are 96 MiB: 80 s at 10 Mbit/s, and a third of a second on a
+        // host. Stalled-stream protection ends what hangs much earlier.
         let renewal = Renewal::new();
-        let config = config(Duration::from_mins(15)).await;
+        let config = config(Duration::from_mins(2)).await;
         let config = config.to_builder().identity_cache(renewal.clone()).build();
         let aws = Self::of(&config, "", RealWorld);
         let s3 = aws.s3.config().to_builder().retry_classifier(renewal);

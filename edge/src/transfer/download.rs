@@ -78,7 +78,7 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         to: &Path,
     ) -> Result<Arrived, StoreError> {
         let half = Half::of(to);
-        let spans = spans(wanted.size);
+        let spans = spans(wanted.size, self.part);
         let Some((first, others)) = spans.split_first() else {
             unreachable!("there is always one part");
         };

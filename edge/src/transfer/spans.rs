@@ -10,12 +10,18 @@ const MOST_PARTS: u64 = 10_000;
 /// Parts of huge objects are multiples of this.
 const STEP: u64 = 1 << 20;
 
-/// The parts in order; one, which is the whole, up to [`PART`]. An empty object is one empty part.
-pub fn spans(size: u64) -> Vec<Span> {
-    if size <= PART {
+/// The parts in order, of at least `part` bytes each but the last; one, which is the whole, up to that size.
+/// An empty object is one empty part.
+pub fn spans(size: u64, part: u64) -> Vec<Span> {
+    if size <= part {
         return vec![Span::whole(size)];
     }
-    let length = PART.max(size.div_ceil(MOST_PARTS).next_multiple_of(STEP));
+    let least = size.div_ceil(MOST_PARTS);
+    let length = if least <= part {
+        part
+    } else {
+        least.next_multiple_of(STEP)
+    };
     (0..size.div_ceil(length))
         .map(|n| Span {
             from: n * length,
@@ -42,7 +48,7 @@ mod tests {
             5 << 40,
         ];
         for size in sizes {
-            let spans = spans(size);
+            let spans = spans(size, PART);
 
             let mut at = 0;
             for span in &spans {
@@ -59,8 +65,8 @@ mod tests {
 
     #[test]
     fn up_to_one_part_it_is_the_whole() {
-        assert!(spans(0).iter().all(|span| span.is_whole()));
-        assert_eq!(spans(PART).len(), 1);
-        assert_eq!(spans(PART + 1).len(), 2);
+        assert!(spans(0, PART).iter().all(|span| span.is_whole()));
+        assert_eq!(spans(PART, PART).len(), 1);
+        assert_eq!(spans(PART + 1, PART).len(), 2);
     }
 }

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use crate::patience::between;
-
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// The count.
@@ -15,11 +11,11 @@ pub(super) struct Tally {
     done: u64,
     of: u64,
     /// Since when, and when it last said so.
-    times: Option<(Timestamp, Timestamp)>,
+    times: Option<(Duration, Duration)>,
 }
 
 impl Tally {
-    pub(super) fn begin(&mut self, verb: &'static str, bytes: u64, now: Timestamp) {
+    pub(super) fn begin(&mut self, verb: &'static str, bytes: u64, now: Duration) {
         if self.verb == verb && self.done < self.of {
             self.of += bytes;
             return;
@@ -33,14 +29,14 @@ impl Tally {
     }
 
     /// `bytes` more are there; the line to say, if it is time for one.
-    pub(super) fn count(&mut self, bytes: u64, now: Timestamp) -> Option<String> {
+    pub(super) fn count(&mut self, bytes: u64, now: Duration) -> Option<String> {
         self.done += bytes;
         let (began, said) = self.times?;
-        if between(said, now) < SAY_EVERY {
+        if now.saturating_sub(said) < SAY_EVERY {
             return None;
         }
         self.times = Some((began, now));
-        let rate = rate(self.done, between(began, now));
+        let rate = rate(self.done, now.saturating_sub(began));
         let (verb, done, of) = (self.verb, self.done >> 20, self.of >> 20);
         Some(format!("{verb} {done} of {of} MiB, {rate} MiB/s"))
     }
@@ -55,8 +51,8 @@ fn rate(bytes: u64, time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("it is a time")
+    fn at(second: u64) -> Duration {
+        Duration::from_secs(second)
     }
 
     #[test]

@@ -101,6 +101,19 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         }
     }
 
+    /// Sends bytes that are no file, whatever is there under the key.
+    pub async fn send_bytes(
+        &self,
+        patience: Duration,
+        (bucket, key): (&str, &str),
+        bytes: Bytes,
+    ) -> Result<(), StoreError> {
+        let _room = self.room.take(bytes.len() as u64).await;
+        let crc32 = crc32fast::hash(&bytes);
+        let put = || self.store.put_bytes(bucket, key, bytes.clone(), crc32);
+        patiently(self.world, patience, put).await
+    }
+
     async fn send_once(
         &self,
         patience: Duration,
@@ -127,7 +140,7 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
             }),
             Err(source) => Err(failed(source)),
         };
-        let parts = spans(stamp.size);
+        let parts = spans(stamp.size, self.part);
         if let [whole] = parts.as_slice() {
             let _room = self.room.take(whole.length).await;
             let (bytes, crc32) = reading.next(*whole).await.map_err(failed)?;

@@ -9,6 +9,7 @@ use trainspot_edge::jobs::{JobRequest, SubmitError};
 use trainspot_edge::memory::{AttemptEnd, CallKind, Fault, MemoryEdge};
 use trainspot_edge::store::{Condition, Put, StoreError};
 use trainspot_edge::topic::PublishError;
+use trainspot_edge::transfer::{Arrived, Transfer, Wanted};
 use trainspot_edge::{Jobs as _, Store as _, Topic as _, World as _};
 use trainspot_shared::identity::JobName;
 use trainspot_shared::notice::Notice;
@@ -269,38 +270,65 @@ fn lists_are_read_to_their_last_page() {
     assert!(scene.n_calls(CallKind::List) > 2, "there are pages");
 }
 
-/// The clients' own way with files, which needs a runtime and no time.
+/// Files need a runtime and no time.
 #[tokio::test]
 async fn files_go_up_and_come_down_and_a_changed_one_is_refused() {
     let scene = Scene::set();
     let edge = scene.edge.clients();
+    let transfer = Transfer::new(edge, edge);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     let data: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
     std::fs::write(&from, &data).expect("the test's own folder is writable");
 
-    edge.put_file(BUCKET, KEY, &from).await.expect("it goes up");
+    let sent = transfer.send(Duration::ZERO, (BUCKET, KEY), &from).await;
 
+    let sent = sent.expect("it goes up");
     let there = scene
         .world
         .objects()
         .read(BUCKET, KEY)
         .expect("it is there");
     assert!(there.body == data, "other bytes arrived");
-    let fetched = edge.fetch_file(BUCKET, KEY, Some(&there.etag), &to).await;
-    assert_eq!(fetched.expect("it comes down"), Some(800_000));
+    let wanted = Wanted {
+        bucket: BUCKET,
+        key: KEY,
+        size: sent.size,
+        if_match: Some(&there.etag),
+        sha256: Some(&sent.sha256),
+        crc32: &[],
+    };
+    let other = Wanted {
+        if_match: Some("\"else\""),
+        ..wanted
+    };
+    let unpinned = Wanted {
+        if_match: None,
+        ..wanted
+    };
+    let cases = [
+        (wanted, Arrived::Whole),
+        (other, Arrived::Other),
+        (
+            Wanted {
+                key: "no such key",
+                ..other
+            },
+            Arrived::Other,
+        ),
+        (
+            Wanted {
+                key: "no such key",
+                ..unpinned
+            },
+            Arrived::Absent,
+        ),
+    ];
+    for (wanted, arrives) in cases {
+        let arrived = transfer.fetch(Duration::ZERO, &wanted, &to).await;
+        assert_eq!(arrived.expect("S3 answers"), arrives, "{wanted:?}");
+    }
     assert!(std::fs::read(&to).expect("it is there") == data);
-    let missing = edge.fetch_file(BUCKET, "no such key", None, &to).await;
-    assert_eq!(missing.expect("S3 answers"), None);
-    let changed = edge.fetch_file(BUCKET, KEY, Some("\"else\""), &to).await;
-    assert!(
-        matches!(changed, Err(StoreError::Changed { .. })),
-        "{changed:?}"
-    );
-    let gone = edge
-        .fetch_file(BUCKET, "no such key", Some("\"else\""), &to)
-        .await;
-    assert!(matches!(gone, Err(StoreError::Changed { .. })), "{gone:?}");
 }
 
 #[test]

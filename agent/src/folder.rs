@@ -20,6 +20,17 @@ pub(crate) struct LocalFile {
 /// Every file below `folder`, sorted by name. A link to a file counts as the file; a link to a
 /// folder, a socket or a pipe is named in the log and left out. No folder is no files.
 pub(crate) fn files_below(folder: &Path) -> Result<Vec<LocalFile>, AgentError> {
+    list(folder, |name| {
+        tracing::warn!("`{name}` is no file and is left out");
+    })
+}
+
+/// The same, for whoever looks every few seconds: what is left out is not said again.
+pub(crate) fn files_below_so_far(folder: &Path) -> Result<Vec<LocalFile>, AgentError> {
+    list(folder, |_| {})
+}
+
+fn list(folder: &Path, leave_out: impl Fn(&str)) -> Result<Vec<LocalFile>, AgentError> {
     let mut found = Vec::new();
     let mut open = vec![(folder.to_owned(), String::new())];
     while let Some((path, prefix)) = open.pop() {
@@ -53,7 +64,7 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<LocalFile>, AgentError> {
                     size,
                 });
             } else {
-                tracing::warn!("`{name}` is no file and is left out");
+                leave_out(&name);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What has come from outside so far: the notice, the host's identity.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use trainspot_edge::World;
 
@@ -17,6 +19,8 @@ pub(crate) enum Kind {
 pub(crate) struct Notice {
     pub(crate) kind: Kind,
     pub(crate) at: Timestamp,
+    /// The world's uptime then: what is left of the host's time is counted from it.
+    pub(crate) uptime: Duration,
 }
 
 impl Kind {
@@ -61,6 +65,7 @@ impl Heard {
             self.notice = Some(Notice {
                 kind,
                 at: world.now(),
+                uptime: world.uptime(),
             });
             self.has_news = true;
         }

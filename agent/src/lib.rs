@@ -11,7 +11,9 @@
 //! `_CHECKPOINT_DIR`, `_OUTPUT_DIR` and `_PARAMS` (a JSON file). It writes
 //! `<checkpoint dir>/<step>.partial/` and renames it to `<step>/`; `progress.json`,
 //! `metrics.jsonl`, `curve.json`, `training.json` and, when it gives up, `failure.json` in the
-//! output directory. SIGTERM means checkpoint and end, SIGUSR1 checkpoint and go on. Ending with 0
+//! output directory. What it writes into the output directory is off the host within seconds: the files
+//! that people watch under their names, small ones in packs under `unpublished/` in the attempt's results,
+//! larger ones where they belong. SIGTERM means checkpoint and end, SIGUSR1 checkpoint and go on. Ending with 0
 //! means the output is complete, also after a SIGTERM. `MANIFEST.json` and `attempt.json` are the
 //! agent's names. Whatever it leaves running is killed after its end.
 //!
@@ -56,6 +58,7 @@ mod gpu;
 mod heard;
 mod heartbeat;
 mod http;
+mod live;
 mod log_tail;
 mod memory_events;
 mod patience;

@@ -17,6 +17,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const GRACE_AFTER_NOTICE: Duration = Duration::from_secs(90);
 /// Batch kills a container 30 s after SIGTERM; ten of them are for shipping.
 const GRACE_AFTER_SIGTERM: Duration = Duration::from_secs(20);
+/// Of the two minutes that a Spot notice leaves, what is not kept for the attempt's record.
+const LEAVE_AFTER_NOTICE: Duration = Duration::from_secs(110);
+/// Of the 30 seconds after SIGTERM, likewise.
+const LEAVE_AFTER_SIGTERM: Duration = Duration::from_secs(27);
 /// For a program whose work nobody wants any more.
 const GRACE_AFTER_STOP: Duration = Duration::from_secs(10);
 
@@ -48,6 +52,10 @@ pub struct Settings {
     pub grace_after_notice: Duration,
     /// See `GRACE_AFTER_SIGTERM`.
     pub grace_after_sigterm: Duration,
+    /// See `LEAVE_AFTER_NOTICE`.
+    pub leave_after_notice: Duration,
+    /// See `LEAVE_AFTER_SIGTERM`.
+    pub leave_after_sigterm: Duration,
     /// See `GRACE_AFTER_STOP`.
     pub grace_after_stop: Duration,
 }
@@ -68,6 +76,8 @@ impl Settings {
             patience: PATIENCE,
             grace_after_notice: GRACE_AFTER_NOTICE,
             grace_after_sigterm: GRACE_AFTER_SIGTERM,
+            leave_after_notice: LEAVE_AFTER_NOTICE,
+            leave_after_sigterm: LEAVE_AFTER_SIGTERM,
             grace_after_stop: GRACE_AFTER_STOP,
         }
     }

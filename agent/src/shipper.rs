@@ -2,40 +2,28 @@
 //!
 //! Everything goes under the attempt's own prefix; nothing counts until the head points to it.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
-use trainspot_edge::store::Condition;
+use trainspot_edge::store::{Condition, StoreError};
 use trainspot_edge::transfer::Transfer;
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptRecord;
-use trainspot_shared::layout::file::{ATTEMPT, CURVE, MANIFEST, PROGRESS};
+use trainspot_shared::layout::file::{ATTEMPT, MANIFEST};
 use trainspot_shared::stage_head::{Publication, Published};
 
 use crate::checkpoints::Shelf;
 use crate::error::AgentError;
 use crate::file_set::{self, to_json};
 use crate::folder::{self, LocalFile};
-use crate::patience::{between, patiently};
+use crate::live::{self, Live};
+use crate::patience::patiently;
 use crate::place::Seat;
 
-/// Appended to by the program; larger files wait for the end.
-const METRICS_LINES: &str = "metrics.jsonl";
-const LARGEST_LIVE_BYTES: u64 = 64 << 20;
-/// The files that people watch, and how often each may be shipped at most: PUTs cost money.
-const LIVE: [(&str, Duration); 3] = [
-    (PROGRESS, Duration::from_secs(2)),
-    (METRICS_LINES, Duration::from_secs(5)),
-    (CURVE, Duration::from_secs(5)),
-];
 /// Written by the agent itself, whatever the program calls its files.
 const RESERVED: [&str; 2] = [MANIFEST, ATTEMPT];
-
-/// Size, inode and time: a file that has all three is the one that was shipped.
-type Stamp = (u64, u64, i64, i64);
 
 /// The shipper of one attempt.
 #[derive(Debug)]
@@ -47,7 +35,7 @@ pub(crate) struct Shipper<'a, S, W> {
     checkpoint_dir: PathBuf,
     output_dir: PathBuf,
     shelf: Shelf,
-    live: BTreeMap<&'static str, (Stamp, Timestamp)>,
+    live: Live,
     last: Option<(u64, Timestamp)>,
 }
 
@@ -59,7 +47,6 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         output_dir: PathBuf,
     ) -> Result<Self, AgentError> {
         let shelf = Shelf::before_program(&checkpoint_dir)?;
-        let live = BTreeMap::new();
         Ok(Self {
             store,
             world,
@@ -68,7 +55,7 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             checkpoint_dir,
             output_dir,
             shelf,
-            live,
+            live: Live::default(),
             last: None,
         })
     }
@@ -108,41 +95,92 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         self.shelf.shipped(&self.checkpoint_dir, finished)
     }
 
+    /// Ships the newest checkpoint and what people watch, once the program has ended; and says how patient to
+    /// be with what is left to do.
+    pub(crate) async fn ship_last(
+        &mut self,
+        patience: Duration,
+    ) -> (Duration, Result<(), AgentError>) {
+        let checkpoint = self.ship_checkpoint(patience).await;
+        // One minute for all of it: the host may be going.
+        let patience = if checkpoint.is_ok() {
+            patience
+        } else {
+            Duration::ZERO
+        };
+        let live = self.ship_live(patience, true).await;
+        (patience, checkpoint.and(live))
+    }
+
     /// Ships the files that people watch, as far as they changed; with `all`, however recently.
     pub(crate) async fn ship_live(
         &mut self,
         patience: Duration,
         all: bool,
     ) -> Result<(), AgentError> {
-        for (name, every) in LIVE {
-            let path = self.output_dir.join(name);
-            let Ok(metadata) = std::fs::metadata(&path) else {
-                continue;
-            };
-            let stamp = (
-                metadata.len(),
-                metadata.ino(),
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-            );
-            let now = self.world.now();
-            let is_due = self.live.get(name).is_none_or(|&(shipped, at)| {
-                shipped != stamp && (all || between(at, now) >= every)
-            });
-            if !is_due || metadata.len() > LARGEST_LIVE_BYTES {
-                continue;
-            }
-            // Read at once: the program may append while it is on its way.
-            let Ok(body) = std::fs::read(&path) else {
-                continue;
-            };
+        let due = self
+            .live
+            .watched(&self.output_dir, all, self.world.uptime());
+        for (name, body) in due {
             let key = format!("{}{name}", self.seat.results);
-            patiently(self.world, patience, || {
+            let put = patiently(self.world, patience, || {
                 self.store
                     .put(&self.seat.bucket, &key, body.clone(), Condition::Always)
-            })
-            .await?;
-            self.live.insert(name, (stamp, now));
+            });
+            if let Err(error) = put.await {
+                self.live.failed(name);
+                return Err(error);
+            }
+        }
+        self.ship_unpublished(patience, all).await
+    }
+
+    /// Ships what else the program wrote since the last look, small files in packs.
+    async fn ship_unpublished(&mut self, patience: Duration, all: bool) -> Result<(), AgentError> {
+        let now = self.world.uptime();
+        if !self.live.is_time(all, now) {
+            return Ok(());
+        }
+        let mut files = match folder::files_below_so_far(&self.output_dir) {
+            Ok(files) => files,
+            // A folder can go away while it is listed. What is wrong for good is told at the end.
+            Err(error) => {
+                tracing::debug!("the output cannot be listed: {}", error.sentence());
+                return Ok(());
+            }
+        };
+        files.retain(|file| !RESERVED.contains(&file.name.as_str()));
+        let (bucket, results) = (self.seat.bucket.as_str(), self.seat.results.as_str());
+        let due = self.live.due(files, all, now);
+        for pack in due.packs {
+            let (bytes, packed) = live::pack(&pack)?;
+            if packed.is_empty() {
+                continue;
+            }
+            let key = format!("{results}{}", self.live.next_pack());
+            let bytes = Bytes::from(bytes);
+            self.transfer
+                .send_bytes(patience, (bucket, &key), bytes)
+                .await?;
+            for (name, seen) in packed {
+                self.live.shipped(name, &seen, now);
+            }
+        }
+        for file in due.alone {
+            let Ok(seen) = file.path.metadata() else {
+                continue;
+            };
+            let key = format!("{results}{}", file.name);
+            match self
+                .transfer
+                .send(patience, (bucket, &key), &file.path)
+                .await
+            {
+                Ok(_) => self.live.shipped(&file.name, &seen, now),
+                // It is being written; there will be another look, and the end.
+                Err(StoreError::Moving { .. } | StoreError::File { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -18,10 +18,10 @@ use crate::error::AgentError;
 use crate::exit_code;
 use crate::fetch;
 use crate::folder;
-use crate::heard::Heard;
+use crate::heard::{Heard, Kind, Notice};
 use crate::heartbeat::final_step;
 use crate::host::Host;
-use crate::patience::patiently;
+use crate::patience::{patiently, until};
 use crate::place::{self, Arrival, Seat};
 use crate::program::{Program, Signal};
 use crate::settings::Settings;
@@ -237,6 +237,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
             self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
         let was_noticed = account.heard.notice.is_some();
         let at_notice = account.published_at_notice;
+        let leave_by = account.heard.notice.map(|notice| self.leave_by(&notice));
         let next = after_program(ended, stop.as_ref(), was_noticed, declares);
         let patience = self.settings.patience;
         let finishing = async {
@@ -247,7 +248,10 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
                     shipper.publish_output(patience, step).await?;
                     Ok(Ending::of(AttemptOutcome::Done, exit_code::DONE))
                 }
-                (next, _) => self.leave_off(next, &mut shipper, at_notice).await,
+                (next, _) => {
+                    self.leave_off(next, &mut shipper, at_notice, leave_by)
+                        .await
+                }
             }
         };
         let ending = account
@@ -266,16 +270,15 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         next: Next,
         shipper: &mut Shipper<'a, S, W>,
         published_at_notice: Option<u64>,
+        leave_by: Option<Duration>,
     ) -> Result<Ending, AgentError> {
-        let checkpoint = shipper.ship_checkpoint(self.settings.patience).await;
-        // One minute for all of it: the host may be going.
-        let patience = if checkpoint.is_ok() {
-            self.settings.patience
-        } else {
-            Duration::ZERO
-        };
-        let live = shipper.ship_live(patience, true).await;
-        if let Err(error) = checkpoint.and(live) {
+        let last = shipper.ship_last(self.settings.patience);
+        let last = until(self.world, leave_by, last).await;
+        let (patience, shipped) = last.unwrap_or_else(|| {
+            tracing::error!("the host goes before the last of it is shipped");
+            (Duration::ZERO, Ok(()))
+        });
+        if let Err(error) = shipped {
             if is_final(&error) {
                 return Err(error);
             }
@@ -298,6 +301,15 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
                 unreachable!("these ends are told apart before")
             }
         })
+    }
+
+    /// When shipping ends, so that there is a record before the host is gone; in the world's uptime.
+    fn leave_by(&self, notice: &Notice) -> Duration {
+        let within = match notice.kind {
+            Kind::Spot => self.settings.leave_after_notice,
+            Kind::Sigterm => self.settings.leave_after_sigterm,
+        };
+        notice.uptime + within
     }
 
     /// Writes the record, whatever happened, and answers the code to exit with.

@@ -136,6 +136,8 @@ pub mod file {
     pub const TRAINING: &str = "training.json";
     /// Written by gather.
     pub const RECOMMENDATIONS: &str = "recommendations.json";
+    /// A folder of packs of output files that do not count yet; ends with `/`.
+    pub const UNPUBLISHED: &str = "unpublished/";
     /// Why a program gave up, in its own words.
     pub const FAILURE: &str = "failure.json";
 }

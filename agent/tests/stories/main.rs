@@ -10,6 +10,8 @@ mod binary;
 mod ending;
 mod expired;
 mod large_files;
+mod last_shipping;
+mod live_outputs;
 mod ownership;
 mod reclaim;
 mod shelf;

@@ -338,3 +338,16 @@ gpu-wheels: $(VENV)/.ready ## Keras and the rest as wheels for trainer/bench/gpu
 	$(VENV)/bin/pip download --quiet --no-deps --require-hashes --only-binary=:all: --python-version $(GPU_PYTHON) \
 	  --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform any \
 	  -d trainer/bench/wheels -r $(STATE)/gpu-wheels.txt
+# ---- the agent's way to the store
+
+NOTICE_JSON ?= $(STATE)/bench/notice.json
+
+.PHONY: bench-notice
+bench-notice: $(VENV)/.ready ## From a Spot notice to a published checkpoint of 3 GB at 2.5 Gbit/s: figures, never a pass or a fail (6 GB of memory)
+	cargo build --locked --release -p trainspot-localcloud -p trainspot-agent
+	$(VENV)/bin/python tools/bench_notice.py --binaries target/release --json $(NOTICE_JSON)
+
+.PHONY: agent-binary
+agent-binary: ## The release agent's size and the newest glibc it needs; fails over the limits
+	cargo build --locked --release -p trainspot-agent
+	$(PYTHON) tools/agent_binary.py target/release/trainspot-agent

@@ -84,11 +84,10 @@ class Metadata(http.server.BaseHTTPRequestHandler):
 class Cloud:
     """`trainspot local serve` over a folder of its own."""
 
-    def __init__(self, binary: Path, binaries: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [binary, "local", "serve", "--folder", folder, "--binaries", binaries],
+            [binary, "local", "serve", "--folder", folder, "--binaries", binary.parent],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
         greeting = ""
@@ -97,6 +96,8 @@ class Cloud:
             greeting += line
             if line.startswith("Ctrl-C"):
                 break
+        else:
+            raise SystemExit(f"the local cloud ended with {self.process.wait()}")
         self.environment = dict(re.findall(r"^export (\w+)=(.*)$", greeting, re.MULTILINE))
         self.bucket = self.environment["TRAINSPOT_RESULTS_BUCKET"]
 
@@ -199,7 +200,7 @@ def main() -> None:
     metadata = f"http://127.0.0.1:{server.server_port}"
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        cloud = Cloud(options.cloud, options.agent.parent, Path(folder))
+        cloud = Cloud(options.cloud, Path(folder))
         try:
             for log in LOGS:
                 runs = [

@@ -15,7 +15,7 @@ use trainspot_shared::identity::Stage;
 use trainspot_shared::run::{End, Run};
 
 /// For one run, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(20);
 /// Work that may be done twice after a notice: what the program did between its checkpoint and its end.
 const REPEATED_MAX_S: f64 = 3.0;
 const PUBLISHED: i32 = 75;
@@ -350,12 +350,17 @@ impl Place {
         }
         let mut child = command.spawn().expect("it starts");
         let begun = Instant::now();
+        let mut is_told = false;
         let status = loop {
             if let Some(status) = child.try_wait().expect("a child of ours") {
                 break status;
             }
-            if begun.elapsed() > PATIENCE {
-                child.kill().expect("a child of ours");
+            if begun.elapsed() > PATIENCE && !is_told {
+                // As by Ctrl-C, which takes the cloud's jobs with it; a kill would leave them behind.
+                is_told = true;
+                let id = child.id().to_string();
+                let kill = Command::new("kill").args(["-INT", &id]).status();
+                assert!(kill.expect("`kill` starts").success());
             }
             std::thread::sleep(Duration::from_millis(100));
         };

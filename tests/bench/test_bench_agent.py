@@ -84,6 +84,13 @@ def test_what_did_not_arrive_is_named(found: dict[str, str], named: str) -> None
         arrived.compare(expected, found)
 
 
+def test_what_a_copier_keeps_beside_the_files_is_not_foreign() -> None:
+    found = {"a": "1", "MANIFEST.json": "8", "unpublished/1.tar": "9"}
+
+    assert arrived.without(found, ("MANIFEST.json", "unpublished/")) == {"a": "1"}
+    assert arrived.without(found, ()) == found
+
+
 def test_descendants_count_and_the_measuring_process_does_not(tmp_path: Path) -> None:
     ballast = bytearray(b"x") * (256 << 20)
     work = "held = bytearray(b'x') * (64 << 20)\nwhile time.time() < end: pass"

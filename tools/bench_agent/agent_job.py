@@ -11,8 +11,9 @@ from typing import Any
 from bench_agent.server import Server
 
 STAGE = "evaluate"
-# Written by the agent itself beside the program's output.
-OWN_FILES = {"MANIFEST.json", "attempt.json"}
+# What the agent writes beside the program's output begins so: the manifest, its record, and what it
+# took off the host before the output counted (`shared/src/layout.rs`).
+OWN = ("MANIFEST.json", "attempt.json", "unpublished/")
 FIRST_TICK = datetime(2026, 11, 23, tzinfo=UTC)
 ticks = itertools.count()
 

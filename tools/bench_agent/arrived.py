@@ -30,6 +30,11 @@ def compare(expected: dict[str, str], found: dict[str, str]) -> None:
             raise NotAllError(f"{len(names)} of {len(expected)} files {what}: {min(names)}")
 
 
+def without(found: dict[str, str], own: tuple[str, ...]) -> dict[str, str]:
+    """Without what a copier keeps beside the files."""
+    return {name: digest for name, digest in found.items() if not name.startswith(own)}
+
+
 def in_folder(folder: Path) -> dict[str, str]:
     """SHA-256 of each file below a folder."""
     found = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench_agent.agent_job import OWN_FILES, AgentJob
+from bench_agent.agent_job import OWN, AgentJob
 from bench_agent.server import Server
 
 OURS = "trainspot-agent"
@@ -27,8 +27,8 @@ class Transfer:
     environment: dict[str, str]
     # Under which prefix an upload lies then.
     prefix: str = ""
-    # Beside what was copied; not to be counted.
-    own_files: set[str] = field(default_factory=set)
+    # What lies there besides begins so.
+    own: tuple[str, ...] = ()
     confirm: Callable[[], None] = lambda: None
 
 
@@ -93,7 +93,7 @@ class Agent:
             command=[str(self.binary)],
             environment=variables | told | {"TRAINSPOT_WORK_DIR": str(self.scratch / "work")},
             prefix=job.results,
-            own_files=OWN_FILES,
+            own=OWN,
             confirm=confirm,
         )
 

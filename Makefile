@@ -313,10 +313,12 @@ bench-reading: $(VENV)/.ready ## Reading 10 million events: events a second of o
 
 # ---- the agent's own cost
 
+BENCHES += bench-agent-cpu
+
 .PHONY: bench-agent-cpu
 bench-agent-cpu: binaries ## What the agent costs while a program trains (20 minutes): figures, never a pass or a fail
 	cargo build --locked --release -p trainspot-agent
-	$(PYTHON) tools/bench_agent_cpu.py --agent target/release/trainspot-agent --json target/bench-agent-cpu.json
+	$(PYTHON) tools/bench_agent_cpu.py --agent target/release/trainspot-agent
 
 # ---- the trainer's engine
 

@@ -7,7 +7,6 @@ is what the kernel counted for the agent's own process; its program does not cou
 never a pass or a fail; ends every process that it started. Usage:
 
     python tools/bench_agent_cpu.py [--agent FILE] [--cloud FILE] [--seconds 180] [--runs 3]
-                                    [--json FILE]
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+
+import bench_facts
+import bench_table
 
 RUN = "recommender-20261123T0200Z"
 STAGE = f"state/recommender/{RUN}/train"
@@ -189,7 +191,6 @@ def main() -> None:
     parser.add_argument("--cloud", type=Path, default=Path("target/debug/trainspot"))
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--program", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.program is not None:
@@ -217,28 +218,32 @@ def main() -> None:
                 share = [cpu for cpu, _ in runs]
                 rows.append(
                     {
-                        "log": log,
+                        "case": f"a training with a {log} log",
+                        "who": "trainspot-agent",
                         "lines_per_s": LOGS[log],
-                        "cpu_per_cent_median": round(100 * statistics.median(share), 2),
-                        "cpu_per_cent_max": round(100 * max(share), 2),
-                        "memory_mib_max": round(max(mib for _, mib in runs), 1),
+                        "cpu_per_cent": round(100 * statistics.median(share), 2),
+                        "most_cpu_per_cent": round(100 * max(share), 2),
+                        "peak_mib": round(max(mib for _, mib in runs), 1),
                     }
                 )
         finally:
             cloud.stop()
     size_mb = options.agent.stat().st_size / 1e6
     glibc = newest_glibc(options.agent)
-    print(f"{options.runs} runs of {options.seconds:.0f} s each, on this machine now")
-    print(f"{options.agent}: {size_mb:.1f} MB, needs glibc {glibc}")
-    print(f"{'log':<8}{'lines/s':>9}{'median % of a core':>20}{'max %':>8}{'MiB':>7}")
-    for row in rows:
-        print(
-            f"{row['log']:<8}{row['lines_per_s']:>9}{row['cpu_per_cent_median']:>20}"
-            f"{row['cpu_per_cent_max']:>8}{row['memory_mib_max']:>7}"
-        )
-    if options.json:
-        figures = {"binary_mb": round(size_mb, 2), "needs_glibc": glibc, "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    document = {
+        "bench": "agent-cpu",
+        "title": "The agent beside a training",
+        "command": "make bench-agent-cpu",
+        "versions": {"glibc at least": glibc},
+        "notes": [
+            f"Medians of {options.runs} runs of {options.seconds:.0f} s each, by the core.",
+            f"The agent's binary is {size_mb:.1f} MB.",
+        ],
+        "rows": rows,
+    }
+    bench_facts.write(document)
+    print(bench_table.as_text([document]))
+    print("\n".join(document["notes"]))
 
 
 if __name__ == "__main__":

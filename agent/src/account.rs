@@ -181,6 +181,11 @@ impl Account {
             last_step: self.progress.as_ref().map(|progress| progress.step),
             last_rate: self.progress.as_ref().map(|progress| progress.rate),
             fetch_s: self.fetch_took.map(|took| took.as_secs_f64()),
+            cold_start: self
+                .progress
+                .as_ref()
+                .map(|progress| progress.cold_start.clone())
+                .unwrap_or_default(),
             out_of_memory: self.oom_kills.rose(),
             failure: self.failure.clone(),
             error: error.map(|error| self.secrets.masked(error)),

@@ -1,6 +1,8 @@
 //! An attempt that never learned what it was to do: told to go before, or its job document cannot be
 //! read. The document's key says enough to leave a record where people look for it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use trainspot_edge::store::Condition;
 use trainspot_edge::{Store, World};
@@ -98,6 +100,7 @@ impl Unread<'_> {
             last_step: None,
             last_rate: None,
             fetch_s: None,
+            cold_start: BTreeMap::new(),
             out_of_memory: false,
             failure: None,
             error: self

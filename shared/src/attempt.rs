@@ -1,5 +1,7 @@
 //! `attempt.json`: what the agent saw of one attempt, written whatever happened.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +109,9 @@ pub struct AttemptRecord {
     /// Seconds from start to dataset, inputs and checkpoint in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetch_s: Option<f64>,
+    /// Seconds of each part of the program's own start, as its heartbeat tells them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cold_start: BTreeMap<String, f64>,
     /// Whether the kernel's control group counted an out-of-memory kill.
     #[serde(default)]
     pub out_of_memory: bool,

@@ -169,6 +169,7 @@ impl Worker {
             last_step: self.published_step,
             last_rate: Some(1.0),
             fetch_s: Some(1.0),
+            cold_start: std::collections::BTreeMap::new(),
             out_of_memory: false,
             failure: None,
             error: None,

@@ -17,7 +17,7 @@ checkpoint() {
 }
 while ((step < total)); do
   step=$((step + 1)) state=$(((state * 31 + step) % 1000003))
-  echo "{\"step\":$step,\"total\":$total,\"rate\":50,\"at\":\"2026-11-23T02:00:00Z\"}" >"$TRAINSPOT_OUTPUT_DIR/.p"
+  echo "{\"step\":$step,\"total\":$total,\"rate\":50,\"cold_start\":{\"import_s\":0.5},\"at\":\"2026-11-23T02:00:00Z\"}" >"$TRAINSPOT_OUTPUT_DIR/.p"
   mv "$TRAINSPOT_OUTPUT_DIR/.p" "$TRAINSPOT_OUTPUT_DIR/progress.json"
   if [[ -n $now ]] || ((step % every == 0)); then now= && checkpoint; fi
   if [[ -n $stop && $mode != deaf ]]; then

@@ -73,6 +73,7 @@ async fn a_whole_run_publishes_its_output_and_cleans_up() {
         (record.program_exit_code, record.last_step),
         (Some(0), Some(30))
     );
+    assert_eq!(record.cold_start, [("import_s".to_owned(), 0.5)].into());
     assert_eq!(record.resumed_from, None);
     assert!(
         record

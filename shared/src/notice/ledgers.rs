@@ -159,6 +159,7 @@ impl Story {
             last_step: None,
             last_rate: None,
             fetch_s: Some(18.5),
+            cold_start: std::collections::BTreeMap::new(),
             out_of_memory: false,
             failure: None,
             error: None,

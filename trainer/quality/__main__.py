@@ -104,9 +104,10 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     write_bytes(options.to, text.encode())
     for one in ours_measured:
         for answer in one.answers:
-            verdict = "met" if answer.holds(one.promoted) else "not met"
+            promoted = one.promoted_on(answer)
+            verdict = "met" if answer.holds(promoted) else "not met"
             runner.say(
-                f"{one.data.title}, {answer.question.title}: promoted {one.promoted}, at least as "
+                f"{one.data.title}, {answer.question.title}: promoted {promoted}, at least as "
                 f"good as every other within its interval: {verdict}"
             )
 
@@ -160,7 +161,8 @@ def dumped(one: Measured) -> dict:
                 "title": answer.question.title,
                 "users": answer.users,
                 "events": answer.events,
-                "holds": answer.holds(one.promoted),
+                "promoted": one.promoted_on(answer),
+                "holds": answer.holds(one.promoted_on(answer)),
                 "candidates": [asdict(row) for row in answer.rows],
                 "paired": [
                     {"candidate": pair[0], "against": pair[1], **asdict(value)}

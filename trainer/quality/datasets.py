@@ -18,6 +18,7 @@ class Question:
     title: str
     split: Split
     repeats: bool
+    decides: bool = False  # whether a run of its rule promotes by it
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ def from_folder(name: str, title: str, folder: Path, epochs: int) -> Dataset:
     rule where repeats count, and P1."""
     events = read_interactions(folder)
     repeats = rule.decide(events).repeats
-    rolling = [Question("p2", "P2-rolling", p2_rolling(events, repeats), repeats)]
+    rolling = [Question("p2", "P2-rolling", p2_rolling(events, repeats), repeats, True)]
     if repeats:
         title_of_new = "P2-rolling, new items only (`repeats` false)"
-        rolling.append(Question("p2-new", title_of_new, p2_rolling(events, False), False))
+        rolling.append(Question("p2-new", title_of_new, p2_rolling(events, False), False, True))
     last = Question("p1", "P1, leave-one-out", p1_leave_one_out(events), False)
     questions = (("before the split", tuple(rolling)), ("before each user's last", (last,)))
     return Dataset(name, title, events, epochs, questions)

@@ -27,6 +27,10 @@ class Measured:
         """The best candidate on the first question."""
         return self.answers[0].best
 
+    def promoted_on(self, answer: Answer) -> str:
+        """Who is promoted where a question is asked: on another rule's P2-rolling, its own best."""
+        return answer.best if answer.question.decides else self.promoted
+
 
 def page(
     public: Sequence[Measured],
@@ -57,21 +61,21 @@ def dataset_section(one: Measured) -> str:
         f"{events.n_events:,} events of {events.n_users:,} users with {events.n_items:,} items. "
         f"Repeats {'count' if decided.repeats else 'do not count'}: {decided.reason}. Promoted: "
         f"**{one.promoted}**.",
-        *(f"Not here: {text}." for text in one.missing),
+        *([f"Not here: {'; '.join(one.missing)}."] if one.missing else []),
         "",
     ]
     for answer in one.answers:
         lines += [
             f"**{answer.question.title}**: {answer.users:,} users, {answer.events:,} events.",
             "",
-            tables.candidates(answer, one.promoted),
+            tables.candidates(answer, one.promoted_on(answer)),
             "",
         ]
-    titled = [(answer.question.title, answer) for answer in one.answers]
+    titled = [(answer.question.title, answer, one.promoted_on(answer)) for answer in one.answers]
     lines += [
         "**Paired differences, NDCG@10.** The verdict is met where no interval lies below 0.",
         "",
-        tables.differences(titled, one.promoted),
+        tables.differences(titled),
         "",
         *(
             tables.against_network(answer) + "\n"
@@ -103,7 +107,7 @@ def published_section(papers: Sequence[Measured], note: str) -> str:
             "",
             *(f"{one.data.title}, not here: {text}.\n" for one in papers for text in one.missing),
             *(
-                tables.differences([(title, answer)], answer.best) + "\n"
+                tables.differences([(title, answer, answer.best)]) + "\n"
                 for _, title, answer in answers
             ),
         ]
@@ -127,6 +131,9 @@ def losses(one: Measured) -> list[str]:
         )
     for answer in one.answers[1:]:
         if answer.best != promoted:
+            if answer.question.decides:
+                said.append(f"{title}, {answer.question.title}: {answer.best} would be promoted.")
+                continue
             pair = tables.signed(answer.difference(promoted, answer.best))
             behind = "beyond doubt" if not answer.holds(promoted) else "not beyond doubt"
             said.append(

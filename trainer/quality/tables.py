@@ -38,22 +38,24 @@ def seeds_line(row: Row) -> str:
     return text + "."
 
 
-def differences(answers: Sequence[tuple[str, Answer]], promoted: str) -> str:
-    """Promoted - each other, question by question, with the verdict."""
+def differences(answers: Sequence[tuple[str, Answer, str]]) -> str:
+    """Promoted - each other, question by question, with the verdict; `answers` are (title, answer,
+    promoted)."""
     others = sorted(
-        {row.name for _, answer in answers for row in answer.rows if row.name != promoted}
+        {row.name for _, answer, promoted in answers for row in answer.rows if row.name != promoted}
     )
     lines = [
-        f"| {promoted} − | {' | '.join(others)} | at least as good as every other |",
+        f"| promoted − | {' | '.join(others)} | at least as good as every other |",
         f"|---|{'---|' * (len(others) + 1)}",
     ]
-    for title, answer in answers:
+    for title, answer, promoted in answers:
         values = []
         for other in others:
             pair = answer.differences.get((promoted, other))
-            values.append("" if pair is None else signed(pair))
+            shown = pair is not None and other != promoted
+            values.append(signed(pair) if shown else "")
         verdict = "met" if answer.holds(promoted) else f"**not met** (best: {answer.best})"
-        lines.append(f"| {title} | {' | '.join(values)} | {verdict} |")
+        lines.append(f"| {title}: {promoted} | {' | '.join(values)} | {verdict} |")
     return "\n".join(lines)
 
 

@@ -203,9 +203,9 @@ def test_the_verdict_is_not_met_where_another_is_better_beyond_doubt(shop):
     made = judged.answer(shop, question, found)
 
     assert (made.best, made.holds("good"), made.holds("bad")) == ("good", True, False)
-    table_of = tables.differences([("P2", made)], "bad")
+    table_of = tables.differences([("P2", made, "bad")])
     assert "**not met** (best: good)" in table_of
-    assert "| met |" in tables.differences([("P2", made)], "good")
+    assert "| met |" in tables.differences([("P2", made, "good")])
     assert made.difference("bad", "good").mean == pytest.approx(1 / np.log2(6) - 1)
 
 
@@ -288,7 +288,7 @@ def test_a_page_of_what_is_finished_names_what_is_not(tmp_path, capsys):
     assert main([*command, "--seeds", ""], {}) == 0
     assert main([*command, "--seeds", "4", "--kept"], {}) == 0
 
-    assert "Not here: network of seed 4, fitted before the split: not measured yet." in (
+    assert "Not here: network of seed 4, fitted before the split: not measured yet;" in (
         page.read_text()
     )
 

@@ -151,9 +151,12 @@ impl Live {
     }
 }
 
+/// A pack's bytes, and the names and stamps of the files in it.
+pub(crate) type Packed<'f> = (Vec<u8>, Vec<(&'f str, Metadata)>);
+
 /// The pack of these files, and which of them are in it as they were then. One that went away or was written
 /// to meanwhile is left for the next one.
-pub(crate) fn pack(files: &[LocalFile]) -> Result<(Vec<u8>, Vec<(&str, Metadata)>), AgentError> {
+pub(crate) fn pack(files: &[LocalFile]) -> Result<Packed<'_>, AgentError> {
     let failed = |source| AgentError::Local {
         what: "pack output files".to_owned(),
         source,

@@ -49,7 +49,7 @@ type Swept<'s, S, W> = (Shipper<'s, S, W>, Result<(), AgentError>);
 
 /// The shipper at rest, or on its way with everything it needs.
 enum Shipping<'s, S, W> {
-    Idle(Option<Shipper<'s, S, W>>),
+    Idle(Option<Box<Shipper<'s, S, W>>>),
     Busy(Pin<Box<dyn Future<Output = Swept<'s, S, W>> + Send + 's>>),
 }
 
@@ -67,7 +67,7 @@ impl<'s, S: Store, W: World> Shipping<'s, S, W> {
         let Some(shipper) = shipper.take() else {
             return;
         };
-        *self = Self::Busy(Box::pin(sweep(shipper, record)));
+        *self = Self::Busy(Box::pin(sweep(*shipper, record)));
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
     (output_dir, checkpoint_dir): (&Path, &Path),
 ) -> Result<Watched<'s, S, W>, AgentError> {
     let now = world.uptime();
-    let mut shipping = Shipping::Idle(Some(shipper));
+    let mut shipping = Shipping::Idle(Some(Box::new(shipper)));
     let mut watch = Watch {
         settings,
         account,
@@ -141,7 +141,7 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
             happening = host.next() => watch.hear(&happening, program, world),
             (shipper, outcome) = shipping.swept() => {
                 watch.swept(shipper.last_published(), outcome, program, world.uptime());
-                shipping = Shipping::Idle(Some(shipper));
+                shipping = Shipping::Idle(Some(Box::new(shipper)));
             }
             () = world.pause(tick_at.saturating_sub(world.uptime())) => {
                 tick_at = world.uptime() + settings.sweep_every;
@@ -163,7 +163,7 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
     watch.account.ended = Some(ended);
     watch.account.progress = watch.heartbeat.latest().cloned();
     let shipper = match shipping {
-        Shipping::Idle(shipper) => shipper,
+        Shipping::Idle(shipper) => shipper.map(|shipper| *shipper),
         Shipping::Busy(sweep) => {
             let (shipper, outcome) = watch
                 .account

@@ -85,7 +85,7 @@ pub async fn work<S: Store, W: World>(
         workplace: None,
     };
 
-    let run = attempt.run(&mut account, program, host);
+    let run = Box::pin(attempt.run(&mut account, program, host));
     // A bug in here is no reason to leave no record: what was seen so far tells what happened.
     let ending = match AssertUnwindSafe(run).catch_unwind().await {
         Ok(ending) => ending.unwrap_or_else(|error| Ending::of_error(&error)),
@@ -274,11 +274,11 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
     ) -> Result<Ending, AgentError> {
         let last = shipper.ship_last(self.settings.patience);
         let last = until(self.world, leave_by, last).await;
-        let (patience, shipped) = last.unwrap_or_else(|| {
+        let (patience, outcome) = last.unwrap_or_else(|| {
             tracing::error!("the host goes before the last of it is shipped");
             (Duration::ZERO, Ok(()))
         });
-        if let Err(error) = shipped {
+        if let Err(error) = outcome {
             if is_final(&error) {
                 return Err(error);
             }

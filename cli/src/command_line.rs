@@ -106,6 +106,7 @@ pub(crate) struct CommandLine {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "parsed once in a process")]
 pub(crate) enum Command {
     /// Check specs, and whether template, pipelines and code agree; touches no cloud
     Check(CheckArguments),

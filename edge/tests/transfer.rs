@@ -340,11 +340,11 @@ async fn no_more_bytes_are_held_than_there_is_room_for() {
     let files: Vec<_> = (0..3).map(|n| place.file(&format!("{n}"), size)).collect();
 
     let keys = ["a", "b", "c"].map(|name| format!("checkpoints/{name}"));
-    let send = files
+    let uploads = files
         .iter()
         .zip(&keys)
         .map(|(file, key)| transfer.send(PATIENCE, (BUCKET, key), file));
-    let sent = futures::future::try_join_all(send).await;
+    let sent = futures::future::try_join_all(uploads).await;
     let sent = sent.expect("all go up");
     let most_up = place.proof.most.swap(0, Ordering::SeqCst);
     let to: Vec<_> = (0..3).map(|n| place.path(&format!("to-{n}"))).collect();

@@ -265,10 +265,10 @@ async fn a_work_folder_that_cannot_be_used_is_on_record() {
 async fn what_left_the_programs_group_is_ended_too_also_what_began_after_sigterm() {
     let stray = r#"setsid bash -c 'trap "" TERM; echo $$ >>"$TRAINSPOT_OUTPUT_DIR/strays"; while :; do read -rt 0.05 <> <(:); done' &"#;
     let bench = Bench::train(shell(&format!(
-        r#"trap '{} exit 143' TERM
+        r"trap '{} exit 143' TERM
         {stray}
-        while :; do read -rt 0.01 <> <(:); done"#,
-        stray.replace('\'', r#"'\''"#)
+        while :; do read -rt 0.01 <> <(:); done",
+        stray.replace('\'', r"'\''")
     )));
     let s3 = serve_s3(bench.store.clone()).await;
     let log = bench.folder.path().join("log");

@@ -69,7 +69,7 @@ impl Program for Undying {
         let begun = self.world.uptime();
         while !self.is_stuck && self.step < self.steps {
             self.world.pause(Duration::from_millis(100)).await;
-            if self.world.uptime() - begun >= Duration::from_millis(100) {
+            if self.world.uptime().saturating_sub(begun) >= Duration::from_millis(100) {
                 self.step += 1;
                 let launch = self.launch.as_ref().unwrap();
                 let progress = format!(r#"{{"step":{}}}"#, self.step);

@@ -19,7 +19,7 @@ use trainspot_shared::stage_head::{StageHead, Worker};
 
 use crate::shelf::Shelf;
 
-/// A number that the same seed draws again (SplitMix64).
+/// A number that the same seed draws again (`SplitMix64`).
 #[derive(Debug)]
 pub(crate) struct Draws(pub(crate) u64);
 

@@ -194,7 +194,7 @@ impl Stage {
                 head.closed = Some(Closed {
                     reason: "cancelled".to_owned(),
                     at: Timestamp::UNIX_EPOCH,
-                })
+                });
             },
         };
         self.bench.change_head(change);

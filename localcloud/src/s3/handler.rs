@@ -145,7 +145,7 @@ fn put(store: &Store, bucket: &str, key: &str, request: &Request) -> Response<Bo
     };
     let content = match content(request, &resource) {
         Ok(content) => content,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let attributes = attributes(&request.headers);
     match store.put(
@@ -167,14 +167,15 @@ fn put(store: &Store, bucket: &str, key: &str, request: &Request) -> Response<Bo
 }
 
 /// The bytes that were sent, or why they are not taken.
-pub(super) fn content(request: &Request, resource: &str) -> Result<Bytes, Response<Body>> {
+pub(super) fn content(request: &Request, resource: &str) -> Result<Bytes, Box<Response<Body>>> {
     body::content(&request.headers, request.body.clone()).map_err(|bad| {
         let code = if bad == BadBody::BadDigest {
             "BadDigest"
         } else {
             "IncompleteBody"
         };
-        error(StatusCode::BAD_REQUEST, code, &bad.to_string(), resource)
+        let refusal = error(StatusCode::BAD_REQUEST, code, &bad.to_string(), resource);
+        Box::new(refusal)
     })
 }
 

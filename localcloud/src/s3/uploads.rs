@@ -94,7 +94,7 @@ pub(super) fn answer(
         "CreateMultipartUpload" => store.begin(bucket, key, request),
         "UploadPart" => match content(request, &resource) {
             Ok(bytes) => store.part(bucket, key, request, &bytes),
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         },
         "CompleteMultipartUpload" => store.complete(bucket, key, request),
         _ => store.abort(bucket, key, request),

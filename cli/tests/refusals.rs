@@ -15,6 +15,9 @@ const LINES_MAX: usize = 5;
 const SPEC: &str =
     "name = \"nightly\"\n[data]\nprefix = \"clicks/\"\n[train]\nprogram = [\"true\"]\n";
 
+/// Of the reference trainer, whose columns are known: other programs read what they like.
+const REFERENCE: &str = "[\"python\", \"-m\", \"trainer\", \"train\"]";
+
 /// A temporary folder with a spec, a dataset and binaries that are never run.
 struct Place(tempfile::TempDir);
 
@@ -176,6 +179,10 @@ fn a_typo_in_a_spec_is_told_with_line_and_suggestion_and_touches_nothing() {
 fn a_dataset_without_a_column_is_refused_before_anything_is_put() {
     let place = Place::new();
     place.write(
+        "nightly.toml",
+        SPEC.replace("[\"true\"]", REFERENCE).as_bytes(),
+    );
+    place.write(
         "data/clicks.parquet",
         &parquet(&["user_id", "item", "timestamp"]),
     );
@@ -193,6 +200,10 @@ fn a_dataset_without_a_column_is_refused_before_anything_is_put() {
 #[test]
 fn a_dataset_that_was_cut_off_is_refused_before_anything_is_put() {
     let place = Place::new();
+    place.write(
+        "nightly.toml",
+        SPEC.replace("[\"true\"]", REFERENCE).as_bytes(),
+    );
     let whole = parquet(&["user_id", "item_id", "timestamp"]);
     place.write(
         "data/clicks.parquet",

@@ -50,7 +50,7 @@ const KERAS_MODULE: Example = Example {
 const KERAS_FIT: Example = Example {
     name: "keras-fit",
     data: interactions,
-    longer: &[("epochs = 60", "epochs = 300"), ("dim = 32", "dim = 256")],
+    longer: &[("epochs = 60", "epochs = 800"), ("dim = 32", "dim = 256")],
     reclaimed: Stage::Train,
     equal: (Stage::Train, &["weights.npz"]),
 };
@@ -58,7 +58,7 @@ const KERAS_FIT: Example = Example {
 const PLAIN_FILES: Example = Example {
     name: "plain-files",
     data: interactions,
-    longer: &[("epochs = 40", "epochs = 400")],
+    longer: &[("epochs = 40", "epochs = 5000")],
     reclaimed: Stage::Train,
     equal: (Stage::Train, &["items.npy", "users.npy"]),
 };
@@ -66,7 +66,7 @@ const PLAIN_FILES: Example = Example {
 const SHELL_SHARDS: Example = Example {
     name: "shell-shards",
     data: shop_log,
-    longer: &[("users_per_part = 20", "users_per_part = 5")],
+    longer: &[("users_per_part = 20", "users_per_part = 3")],
     reclaimed: Stage::Recommend,
     equal: (Stage::Gather, &["recommendations.csv"]),
 };

@@ -11,7 +11,8 @@ use crate::wire::{Answer, s3_answer, serve};
 
 #[tokio::test]
 async fn expired_credentials_are_renewed_and_the_call_is_repeated() {
-    let bench = Bench::train(count(60, 10, ""));
+    // Long enough for a checkpoint to be published while it works.
+    let bench = Bench::train(count(300, 10, ""));
     let shelf = bench.store.clone();
     // The number of the key that S3 takes; the provider gives the newest.
     let valid = Arc::new(AtomicU32::new(1));

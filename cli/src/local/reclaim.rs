@@ -8,6 +8,7 @@ use trainspot_localcloud::Reclaim;
 use trainspot_shared::identity::Stage;
 use trainspot_shared::pipeline::Pipeline;
 use trainspot_shared::progress::Progress;
+use trainspot_shared::run::Run;
 
 use crate::local::cloud::Local;
 use crate::local::follow::Beat;
@@ -88,20 +89,33 @@ impl Reclaiming {
     }
 
     /// After the run: who asked for a reclaim shall not believe that there was one.
-    pub(crate) fn verdict(&self) -> Result<(), Problem> {
-        match &self.wanted {
-            Some(wanted) if !self.is_done => {
-                let sentence = format!(
-                    "no host was taken back: no heartbeat of {} told of {:.0} % while it ran",
-                    wanted.stage,
-                    wanted.share * PER_CENT
-                );
-                Err(Problem::new(Exit::EndedBadly, sentence).hint(
-                    "the program writes progress.json {step, total} into its output folder; ask for less, or give it more to do",
-                ))
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn verdict(&self, run: &Run) -> Result<(), Problem> {
+        let Some(wanted) = &self.wanted else {
+            return Ok(());
+        };
+        let mut records = run.records().into_iter();
+        let was_heard =
+            records.any(|record| record.stage == wanted.stage && record.notice.is_some());
+        self.judged(wanted, was_heard)
+    }
+
+    /// `was_heard`: an attempt of the stage had a notice before it ended.
+    fn judged(&self, wanted: &ReclaimAt, was_heard: bool) -> Result<(), Problem> {
+        let sentence = match (self.is_done, was_heard) {
+            (true, true) => return Ok(()),
+            (true, false) => format!(
+                "the host was taken back, but {} was done before it heard of it",
+                wanted.stage
+            ),
+            (false, _) => format!(
+                "no host was taken back: no heartbeat of {} told of {:.0} % while it ran",
+                wanted.stage,
+                wanted.share * PER_CENT
+            ),
+        };
+        Err(Problem::new(Exit::EndedBadly, sentence).hint(
+            "the program writes progress.json {step, total} into its output folder; ask for less, or give it more to do",
+        ))
     }
 }
 
@@ -132,9 +146,17 @@ mod tests {
     fn a_reclaim_that_never_came_is_told() {
         let wanted = "train@40".parse().expect("it is right");
 
-        let missed = Reclaiming::of(Some(wanted)).verdict();
+        let mut plan = Reclaiming::of(Some(wanted));
+        let missed = plan.judged(&wanted, false);
+        plan.is_done = true;
+        let too_late = plan.judged(&wanted, false);
 
         assert_eq!(missed.expect_err("nothing was done").exit, Exit::EndedBadly);
-        assert_eq!(Reclaiming::of(None).verdict(), Ok(()));
+        let too_late = too_late.expect_err("nobody heard of it");
+        assert!(
+            too_late.sentence.contains("was done before"),
+            "{too_late:?}"
+        );
+        assert_eq!(plan.judged(&wanted, true), Ok(()));
     }
 }

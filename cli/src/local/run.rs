@@ -140,7 +140,7 @@ async fn drive(
              For another one wait a minute, or give another --tick"
         ));
     }
-    plan.verdict()?;
+    plan.verdict(&run)?;
     Ok(run)
 }
 

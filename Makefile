@@ -27,7 +27,7 @@ demo: binaries $(VENV)/.ready $(DATA)/.ready ## One retraining run on this machi
 	target/debug/trainspot local demo --data $(DATA)
 
 .PHONY: test
-test: fmt-check lint test-rust privileges image-sizes test-python docs ## All that CI runs
+test: fmt-check lint words test-rust privileges image-sizes test-python test-goodput bench-tools docs ## All that CI runs
 
 .PHONY: venv
 venv: $(VENV)/.ready ## The trainer's Python environment
@@ -204,7 +204,7 @@ $(DATA)/.ready: $(WHEEL) $(VENV)/.ready
 
 # ---- benches: figures, never a pass or a fail (tools/bench_format.md)
 
-BENCHES := bench-cold-starts
+BENCHES := bench-agent bench-notice bench-agent-cpu bench-goodput bench-trainer bench-recommend bench-reading bench-cold-starts
 export BENCH_OUT ?= $(CURDIR)/$(STATE)/bench
 
 # A bench that cannot measure is named at the end; the others are shown all the same.
@@ -221,7 +221,6 @@ bench-cold-starts: ## Cold starts of the release functions
 	$(PYTHON) tools/bench_cold_starts.py --binaries target/release
 
 BENCH := .venv-bench
-BENCHES += bench-agent
 
 $(BENCH)/.ready: tools/requirements-bench.lock
 	$(PYTHON) -m venv $(BENCH)
@@ -236,13 +235,11 @@ bench-agent: $(BENCH)/.ready $(MOTO)/.ready ## The agent's transfers against `aw
 	cargo build --locked --release -p trainspot-cli
 	PYTHONPATH=tools $(BENCH)/bin/python -m bench_agent $(BENCH_AGENT_FLAGS)
 
-test: bench-tools
 .PHONY: bench-tools
 bench-tools: binaries $(DEPLOY)/.ready # What measures and gathers the benches' figures, tested
 	$(TESTS) tests/bench
-# ---- the deployment, walked
 
-test: words
+# ---- the deployment, walked
 
 .PHONY: words
 words: $(DEPLOY)/.ready ## The template's texts against AWS's own patterns and lengths
@@ -270,6 +267,7 @@ RETAIL ?=
 .PHONY: quality
 quality: $(VENV)/.ready $(DATA)/.ready ## Every candidate on public data, RETAIL=<the UCI Online Retail parquet>: makes docs/quality.md (under an hour of two cores)
 	$(VENV)/bin/python -m quality --movielens $(DATA) --retail "$(RETAIL)" --state $(STATE)/quality --to docs/quality.md
+
 # ---- killed, reclaimed, brought along
 
 KILLS ?= 20
@@ -277,7 +275,6 @@ KILLS ?= 20
 kills: $(VENV)/.ready ## KILLS=20 random SIGKILLs of a training, each of which must end as if undisturbed (SEED= repeats one)
 	$(VENV)/bin/python trainer/tests/kills.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
-BENCHES += bench-goodput
 TRACES ?= $(wildcard ../shared/data/spot-traces)
 REAL ?= 3
 
@@ -287,7 +284,6 @@ bench-goodput: binaries $(VENV)/.ready ## Goodput of a long job on Spot: ours, B
 	$(VENV)/bin/python tools/bench_goodput.py --real $(REAL) $(if $(TRACES),--traces $(TRACES))
 	$(PYTHON) tools/bench_facts.py complete $(BENCH_OUT)/goodput.json
 
-test: test-goodput
 .PHONY: test-goodput
 test-goodput: $(VENV)/.ready # The simulation, by hand
 	$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/goodput
@@ -297,9 +293,8 @@ fmt-check lint: examples-lint
 examples-lint: $(VENV)/.ready # The examples, by the trainer's rules
 	$(VENV)/bin/ruff format --check --config trainer/pyproject.toml examples
 	$(VENV)/bin/ruff check --config trainer/pyproject.toml examples
-# ---- the trainer's fan-out and its data
 
-BENCHES += bench-recommend bench-reading
+# ---- the trainer's fan-out and its data
 
 .PHONY: bench-recommend
 bench-recommend: $(VENV)/.ready ## Recommendations at 1k, 12k and 100k items: users a second of one core, beside plain numpy
@@ -313,16 +308,12 @@ bench-reading: $(VENV)/.ready ## Reading 10 million events: events a second of o
 
 # ---- the agent's own cost
 
-BENCHES += bench-agent-cpu
-
 .PHONY: bench-agent-cpu
 bench-agent-cpu: binaries ## What the agent costs while a program trains (20 minutes): figures, never a pass or a fail
 	cargo build --locked --release -p trainspot-agent
 	$(PYTHON) tools/bench_agent_cpu.py --agent target/release/trainspot-agent
 
 # ---- the trainer's engine
-
-BENCHES += bench-trainer
 
 # TORCH: a Python that has torch, such as Debian's /usr/bin/python3 with python3-torch.
 TORCH ?=
@@ -340,14 +331,13 @@ gpu-wheels: $(VENV)/.ready ## Keras and the rest as wheels for trainer/bench/gpu
 	$(VENV)/bin/pip download --quiet --no-deps --require-hashes --only-binary=:all: --python-version $(GPU_PYTHON) \
 	  --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform any \
 	  -d trainer/bench/wheels -r $(STATE)/gpu-wheels.txt
-# ---- the agent's way to the store
 
-NOTICE_JSON ?= $(STATE)/bench/notice.json
+# ---- the agent's way to the store
 
 .PHONY: bench-notice
 bench-notice: $(VENV)/.ready ## From a Spot notice to a published checkpoint of 3 GB at 2.5 Gbit/s: figures, never a pass or a fail (6 GB of memory)
 	cargo build --locked --release -p trainspot-localcloud -p trainspot-agent
-	$(VENV)/bin/python tools/bench_notice.py --binaries target/release --json $(NOTICE_JSON)
+	$(VENV)/bin/python tools/bench_notice.py --binaries target/release
 
 .PHONY: agent-binary
 agent-binary: ## The release agent's size and the newest glibc it needs; fails over the limits

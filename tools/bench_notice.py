@@ -7,7 +7,7 @@ process, which raises the notice. Each moment is read where it happens: the stub
 the time of what is stored, the agent's end. Figures only, never a pass or a fail. Usage:
 
     python tools/bench_notice.py [--binaries target/release] [--state-gb 3] [--part-mib 64]
-        [--gbps 2.5] [--work NAME=DIR ...] [--rounds 1] [--json FILE]
+        [--gbps 2.5] [--work NAME=DIR ...] [--rounds 1]
 
 Needs the state's size in memory, once more on the disk for the store, and once more under each work
 folder.
@@ -30,6 +30,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import bench_facts
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "bench-20261123T0200Z"
@@ -258,7 +260,6 @@ def main() -> None:
     parser.add_argument("--gbps", type=float, default=2.5)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path(".trainspot/bench-notice"))
-    parser.add_argument("--json", type=Path)
     parser.add_argument(
         "--work",
         action="append",
@@ -292,14 +293,27 @@ def main() -> None:
     )
     columns = [name for name in rows[0] if name != "work"]
     print(f"{'work folder':<12}" + "".join(f"{name:>17}" for name in columns))
+    shown = []
     for name in places:
         of_place = [row for row in rows if row["work"] == name]
-        medians = [statistics.median(row[column] for row in of_place) for column in columns]
-        print(f"{name:<12}" + "".join(f"{median:>17g}" for median in medians))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        about = {"state_gb": options.state_gb, "part_mib": options.part_mib, "gbps": options.gbps}
-        options.json.write_text(json.dumps({**about, "rounds": rows}, indent=2) + "\n")
+        medians = {c: statistics.median(row[c] for row in of_place) for c in columns}
+        print(f"{name:<12}" + "".join(f"{median:>17g}" for median in medians.values()))
+        shown.append({"case": f"work folder: {name}", "who": "trainspot-agent", **medians})
+    bench_facts.write(
+        {
+            "bench": "notice",
+            "title": "From a Spot notice to the published checkpoint",
+            "command": "make bench-notice",
+            "versions": {},
+            "notes": [
+                f"{options.state_gb:g} GB of state in parts of {options.part_mib} MiB, "
+                f"{options.gbps:g} Gbit/s for all connections together.",
+                f"Seconds after the notice was raised; medians of {options.rounds} rounds.",
+            ],
+            "rows": shown,
+            "rounds": rows,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def test_every_candidate_is_measured_and_the_network_with_each_seed(shop, measur
     assert [name for name, _ in shop.questions] == ["before the split", "before each user's last"]
     assert list(shop.by_name) == ["p2", "p2-new", "p1"]
     assert len(results) == len(lines) == len(BASELINES) + 2
-    assert "shop, network, seed 2, fitted before the split: " in lines[-1]
+    assert "shop, network of seed 2, fitted before the split: " in lines[-1]
 
 
 def test_an_interrupted_run_goes_on_where_it_was(shop, measured, tmp_path):

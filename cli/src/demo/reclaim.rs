@@ -22,7 +22,7 @@ use crate::spec_file::SpecFile;
 /// In the table.
 pub(crate) const TITLE: &str = "reclaim in training";
 /// The host is taken back when this much is done.
-const RECLAIM_AT: f64 = 0.4;
+const RECLAIM_AT: f64 = 0.3;
 /// Two minutes in the cloud.
 const LEAD: Duration = Duration::from_secs(10);
 /// At most this much work may be done twice after a notice.

@@ -106,7 +106,7 @@ def test_a_torn_newest_checkpoint_costs_only_the_steps_since_the_one_before(trai
 
 
 def test_sigusr1_checkpoints_and_training_goes_on(tmp_path):
-    made = make(tmp_path, {**TINY, "checkpoint_every_s": 3600})
+    made = make(tmp_path, {**LONG, "checkpoint_every_s": 3600})
     out = tmp_path / "out"
     process = made.start("train", out)
     wait_for_step(process, out, 10)

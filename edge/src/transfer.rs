@@ -21,6 +21,7 @@ mod upload;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use download::{Arrived, Wanted};
+pub(crate) use room::MOST_REQUESTS;
 pub use room::{MOST_IN_FLIGHT, Room};
 pub use spans::{PART, spans};
 pub use upload::Sent;

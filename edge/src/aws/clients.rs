@@ -14,6 +14,13 @@ use crate::world::{RealWorld, World};
 /// Below every function's time-out; the longest that one call, retries included, may take.
 pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long the agent waits for one answer before it asks again: nothing else ends a request that arrived
+/// and whose answer never comes. S3 answers a small one within a second, also on a bad day.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Between the tries of one call; the SDK's own pauses come to three seconds at most.
+const BETWEEN_TRIES: Duration = Duration::from_secs(5);
+const TRIES: u32 = 3;
+
 /// S3, Batch, SNS, and the world in which their clients live.
 #[derive(Debug, Clone)]
 pub struct Aws<W = RealWorld> {
@@ -29,15 +36,15 @@ pub struct Aws<W = RealWorld> {
 impl Aws {
     /// Clients from the environment (region, credentials, `AWS_ENDPOINT_URL`).
     pub async fn from_environment(topic_arn: &str) -> Self {
-        Self::of(&config(OPERATION_TIMEOUT).await, topic_arn, RealWorld)
+        let timeouts = within(OPERATION_TIMEOUT);
+        Self::of(&config(timeouts).await, topic_arn, RealWorld)
     }
 
-    /// For the agent: the same clients with time for parts of files. Batch and SNS are not used there.
+    /// For the agent, which has more time than a function, and calls that take longer. Batch and SNS are
+    /// not used there.
     pub async fn for_agent() -> Self {
-        // All parts that are under way at once are 96 MiB: 80 s at 10 Mbit/s, and a third of a second on a
-        // host. Stalled-stream protection ends what hangs much earlier.
         let renewal = Renewal::new();
-        let config = config(Duration::from_mins(2)).await;
+        let config = config(each_within(ANSWER_WITHIN)).await;
         let config = config.to_builder().identity_cache(renewal.clone()).build();
         let aws = Self::of(&config, "", RealWorld);
         let s3 = aws.s3.config().to_builder().retry_classifier(renewal);
@@ -52,13 +59,14 @@ impl<W> Aws<W> {
     /// Clients of somebody's own making, for a function: where they connect to, as whom and by whose
     /// clock is `config`'s; how often and for how long they try is not. `world` must keep the same time.
     pub fn with(config: &SdkConfig, topic_arn: &str, world: W) -> Self {
-        let (retries, timeouts) = patience(OPERATION_TIMEOUT);
-        let config = config
-            .to_builder()
-            .retry_config(retries)
-            .timeout_config(timeouts)
-            .build();
+        let config = patient(config, within(OPERATION_TIMEOUT));
         Self::of(&config, topic_arn, world)
+    }
+
+    /// The same for an agent; all but [`Aws::for_agent`]'s renewal of credentials.
+    pub fn with_agents_patience(config: &SdkConfig, world: W) -> Self {
+        let config = patient(config, each_within(ANSWER_WITHIN));
+        Self::of(&config, "", world)
     }
 
     fn of(config: &SdkConfig, topic_arn: &str, world: W) -> Self {
@@ -94,27 +102,45 @@ impl<W> Aws<W> {
     }
 }
 
-/// How often a call is tried, and how long all its tries may take.
-fn patience(operation_timeout: Duration) -> (RetryConfig, TimeoutConfig) {
-    let timeouts = TimeoutConfig::builder()
+/// A call may take so long in all.
+pub(super) fn within(operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
-        .operation_timeout(operation_timeout)
-        .build();
-    (RetryConfig::standard().with_max_attempts(3), timeouts)
+        .operation_timeout(operation)
+        .build()
 }
 
-/// From the environment, with our connector, retries and time-outs.
-pub(super) async fn config(operation_timeout: Duration) -> SdkConfig {
+/// Each try of a call may take so long, and the call as long as all its tries.
+pub(super) fn each_within(attempt: Duration) -> TimeoutConfig {
+    within(attempt * TRIES + BETWEEN_TRIES)
+        .to_builder()
+        .operation_attempt_timeout(attempt)
+        .build()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(TRIES)
+}
+
+fn patient(config: &SdkConfig, timeouts: TimeoutConfig) -> SdkConfig {
+    config
+        .to_builder()
+        .retry_config(retries())
+        .timeout_config(timeouts)
+        .build()
+}
+
+/// From the environment, with our connector, retries and these time-outs.
+pub(super) async fn config(timeouts: TimeoutConfig) -> SdkConfig {
     // One connector for all clients: loading the root certificates is most of a cold start.
     let http = Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,
         ))
         .build_https();
-    let (retries, timeouts) = patience(operation_timeout);
     aws_config::defaults(behaviour())
         .http_client(http)
-        .retry_config(retries)
+        .retry_config(retries())
         .timeout_config(timeouts)
         .load()
         .await

@@ -69,7 +69,7 @@ pub enum InvokeError {
 impl Invoker {
     /// A client from the environment (region, credentials, `AWS_ENDPOINT_URL`).
     pub async fn from_environment() -> Self {
-        let config = clients::config(OPERATION_TIMEOUT).await;
+        let config = clients::config(clients::within(OPERATION_TIMEOUT)).await;
         Self {
             lambda: Client::new(&config),
         }

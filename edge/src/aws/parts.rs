@@ -4,14 +4,25 @@
 //! it read the bytes: S3 refuses what arrived otherwise. Payloads are not signed. A signature would take a
 //! SHA-256 of every byte and say no more than the CRC32 under TLS does.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Builder, Config};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::base64;
 use bytes::Bytes;
 
+use super::clients::{ANSWER_WITHIN, each_within};
 use super::s3::{classify, code, malformed};
 use crate::store::{Piece, Span, StoreError, UploadedPart};
+use crate::transfer::{MOST_IN_FLIGHT, MOST_REQUESTS};
+
+/// Bytes a second of a line that is slow and lives: 10 Mbit/s.
+const SLOW_LINE: u64 = 1_250_000;
+/// S3 makes an object of its parts in up to several minutes and keeps the connection alive meanwhile; whoever
+/// asks again earlier does not make it faster.
+const COMPLETED_WITHIN: Duration = Duration::from_mins(5);
 
 /// Bucket and key.
 type Place<'p> = (&'p str, &'p str);
@@ -86,12 +97,14 @@ pub(super) async fn put_bytes(
     bytes: Bytes,
     crc32: u32,
 ) -> Result<(), StoreError> {
+    let size = bytes.len() as u64;
     s3.put_object()
         .bucket(bucket)
         .key(key)
         .body(ByteStream::from(bytes))
         .checksum_crc32(spelled(crc32))
         .customize()
+        .config_override(waiting(sent_within(size)))
         .disable_payload_signing()
         .send()
         .await
@@ -138,6 +151,7 @@ pub(super) async fn put_part(
         .body(ByteStream::from(bytes))
         .checksum_crc32(spelled(crc32))
         .customize()
+        .config_override(waiting(sent_within(size)))
         .disable_payload_signing()
         .send()
         .await
@@ -179,6 +193,8 @@ pub(super) async fn complete_upload(
         .checksum_type(ChecksumType::FullObject)
         .checksum_crc32(spelled(crc32))
         .mpu_object_size(i64::try_from(size).unwrap_or(i64::MAX))
+        .customize()
+        .config_override(waiting(COMPLETED_WITHIN))
         .send()
         .await
         .map_err(|error| {
@@ -212,6 +228,18 @@ pub(super) async fn abort_upload(
     }
 }
 
+/// How long one try of sending so many bytes may take. On a slow line the others that are under way take their
+/// shares of it: as many as there may be, of its own size, until they are all that fits in flight.
+fn sent_within(bytes: u64) -> Duration {
+    let beside = bytes.saturating_mul(u64::from(MOST_REQUESTS));
+    let on_the_line = beside.min(bytes.max(MOST_IN_FLIGHT));
+    ANSWER_WITHIN + Duration::from_secs(on_the_line.div_ceil(SLOW_LINE))
+}
+
+fn waiting(attempt: Duration) -> Builder {
+    Config::builder().timeout_config(each_within(attempt))
+}
+
 /// As S3 spells a CRC32: the base64 of its four bytes, the highest first.
 fn spelled(crc32: u32) -> String {
     base64::encode(crc32.to_be_bytes())
@@ -229,5 +257,27 @@ fn unreachable(
     StoreError::Unreachable {
         what,
         source: why.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::PART;
+
+    #[test]
+    fn the_more_bytes_are_sent_the_longer_their_answer_may_take() {
+        let cases = [
+            (0, 10),
+            (1, 11),
+            (64 << 10, 16),
+            (1 << 20, 91),
+            (PART, 91),
+            (MOST_IN_FLIGHT, 91),
+            (500 << 20, 430),
+        ];
+        for (bytes, seconds) in cases {
+            assert_eq!(sent_within(bytes).as_secs(), seconds, "{bytes}");
+        }
     }
 }

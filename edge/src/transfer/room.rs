@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub const MOST_IN_FLIGHT: u64 = 96 << 20;
 /// What the smallest request weighs is this part of all room: so at most 96 are under way, each with a
 /// connection of its own. Small objects are bound by round trips, so many at once is what makes them fast.
-const MOST_REQUESTS: u32 = 96;
+pub(crate) const MOST_REQUESTS: u32 = 96;
 /// Permits are counted in units: there may be at most 2^29 of them on some machines.
 const UNIT: u64 = 1 << 10;
 

@@ -40,11 +40,22 @@ impl Door for OverTheWire {
     type Edge = WireEdge;
 
     fn edge(&self, sight: MemoryEdge) -> WireEdge {
+        WireEdge(Aws::with(&Self::config(&sight), TOPIC, sight))
+    }
+}
+
+impl OverTheWire {
+    /// The clients of an agent.
+    pub fn agent(self, sight: MemoryEdge) -> WireEdge {
+        WireEdge(Aws::with_agents_patience(&Self::config(&sight), sight))
+    }
+
+    fn config(sight: &MemoryEdge) -> SdkConfig {
         // The clients draw the jitter of their retries from this thread's chance: without a seed of the
         // week's own no week would replay.
         fastrand::seed(sight.chance().to_bits());
         let credentials = Credentials::new("AKIDEXAMPLE", "proof", None, None, "proof");
-        let config = SdkConfig::builder()
+        SdkConfig::builder()
             .behavior_version(behaviour())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -54,8 +65,7 @@ impl Door for OverTheWire {
             .sleep_impl(Sleeper::of(sight.clone()))
             // Answers come whole: what hangs is ended by the operation's time-out.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
-        WireEdge(Aws::with(&config, TOPIC, sight))
+            .build()
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 use test_case::test_case;
 use trainspot_edge::jobs::{JobRequest, SubmitError};
-use trainspot_edge::memory::{AttemptEnd, CallKind, Fault, MemoryEdge};
+use trainspot_edge::memory::{AttemptEnd, CallKind, Fault, MemoryEdge, Travel};
 use trainspot_edge::store::{Condition, Put, StoreError};
 use trainspot_edge::topic::PublishError;
 use trainspot_edge::transfer::{Arrived, Transfer, Wanted};
-use trainspot_edge::{Jobs as _, Store as _, Topic as _, World as _};
+use trainspot_edge::{Jobs as _, Store as _, Topic as _, World as _, cas};
 use trainspot_shared::identity::JobName;
 use trainspot_shared::notice::Notice;
+use trainspot_shared::stage_head::StageHead;
 use trainspot_stories::{Door as _, Ended, OverTheWire, Simulation, WireEdge};
 
 const BUCKET: &str = "trainspot-results";
@@ -43,10 +45,18 @@ impl Scene {
 
     /// One call to its end, in the world's time. `None`: a fault killed the caller.
     fn play<T: 'static>(&self, act: impl AsyncFnOnce(WireEdge) -> T + 'static) -> Option<T> {
+        self.play_at(|sight| OverTheWire.edge(sight), act)
+    }
+
+    fn play_at<T: 'static>(
+        &self,
+        edge: impl FnOnce(MemoryEdge) -> WireEdge,
+        act: impl AsyncFnOnce(WireEdge) -> T + 'static,
+    ) -> Option<T> {
         let mut simulation = Simulation::default();
         let mut chance = fastrand::Rng::with_seed(1);
         let sight = self.world.caller("function/1", jiff::SignedDuration::ZERO);
-        let edge = OverTheWire.edge(sight.clone());
+        let edge = edge(sight.clone());
         simulation.begin(sight, act(edge));
         loop {
             match simulation.turn(self.world.clock(), &mut chance) {
@@ -64,6 +74,27 @@ impl Scene {
 
     fn answered<T: 'static>(&self, act: impl AsyncFnOnce(WireEdge) -> T + 'static) -> T {
         self.play(act).expect("nobody is killed")
+    }
+
+    /// The same with an agent's clients, and how many seconds it took.
+    fn agent<T: 'static>(&self, act: impl AsyncFnOnce(WireEdge) -> T + 'static) -> (T, i64) {
+        let begun = self.world.clock();
+        let answer = self.play_at(|sight| OverTheWire.agent(sight), act);
+        let took = self.world.clock().duration_since(begun).as_secs();
+        (answer.expect("nobody is killed"), took)
+    }
+
+    /// The answers to the first `times` calls never come back.
+    fn swallows(&self, times: usize) {
+        let mut left = times;
+        self.world.on_travel(move |_| {
+            let swallows = left > 0;
+            left -= usize::from(swallows);
+            Travel {
+                there: Duration::ZERO,
+                back: Duration::from_hours(if swallows { 24 } else { 0 }),
+            }
+        });
     }
 
     /// The same fault at the first `times` calls of that kind.
@@ -493,7 +524,7 @@ fn tries_wait_by_the_worlds_clock_and_a_seed_replays() {
 #[test]
 fn a_call_that_hangs_is_given_up_after_the_products_time_out() {
     let scene = Scene::set();
-    scene.world.on_travel(|_| trainspot_edge::memory::Travel {
+    scene.world.on_travel(|_| Travel {
         there: Duration::from_hours(1),
         back: Duration::ZERO,
     });
@@ -506,4 +537,49 @@ fn a_call_that_hangs_is_given_up_after_the_products_time_out() {
         "{submitted:?}"
     );
     assert_eq!(scene.world.clock().duration_since(begun).as_secs(), 15);
+}
+
+/// With what the two pauses between three tries may add.
+const TEN_SECONDS_AND_A_PAUSE: std::ops::Range<i64> = 10..13;
+
+#[test]
+fn an_agent_whose_answer_never_comes_asks_again_and_knows_its_own_write() {
+    let scene = Scene::set();
+    scene.swallows(1);
+    let head = StageHead::first(1, "one".to_owned());
+
+    let (written, took_s) =
+        scene.agent(async move |edge| cas::write(&edge, BUCKET, KEY, &head, None).await);
+
+    assert!(matches!(written, Ok(true)), "{written:?}");
+    assert_eq!(scene.n_calls(CallKind::Put), 2);
+    assert!(TEN_SECONDS_AND_A_PAUSE.contains(&took_s), "{took_s}");
+}
+
+#[test]
+fn an_agent_that_never_hears_anything_has_patience_for_another_round_of_tries() {
+    let scene = Scene::set();
+    scene.swallows(usize::MAX);
+
+    let (got, took_s) = scene.agent(async |edge| edge.get(BUCKET, KEY).await);
+
+    assert!(
+        matches!(got, Err(StoreError::Unreachable { .. })),
+        "{got:?}"
+    );
+    assert_eq!(scene.n_calls(CallKind::Get), TRIES);
+    assert!(took_s < 60, "{took_s}");
+}
+
+#[test]
+fn bytes_have_the_time_that_a_slow_line_takes_and_are_sent_again() {
+    let scene = Scene::set();
+    scene.swallows(1);
+    let bytes = Bytes::from(vec![1; 64 << 10]);
+
+    let (sent, took_s) = scene.agent(async move |edge| edge.put_bytes(BUCKET, KEY, bytes, 1).await);
+
+    assert!(sent.is_ok(), "{sent:?}");
+    assert_eq!(scene.n_calls(CallKind::Put), 2);
+    assert!((16..19).contains(&took_s), "{took_s}");
 }

@@ -11,15 +11,13 @@ use crate::problem::{Exit, Problem};
 
 /// How many ledgers are read at a time.
 const AT_ONCE: usize = 8;
-/// Under this prefix lies one folder per pipeline.
-const STATE: &str = "state/";
 
 /// All pipelines that ever had a run or a push.
 pub(crate) async fn pipelines(
     store: &impl Store,
     bucket: &str,
 ) -> Result<Vec<PipelineName>, Problem> {
-    let folders = store.list_folders(bucket, STATE).await?;
+    let folders = store.list_folders(bucket, layout::STATE_PREFIX).await?;
     Ok(folders
         .iter()
         .filter_map(|folder| folder.trim_end_matches('/').parse().ok())

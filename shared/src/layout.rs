@@ -10,6 +10,9 @@ pub fn pipeline_spec(pipeline: &PipelineName) -> String {
 /// Under this prefix lies one spec per pipeline.
 pub const PIPELINES_PREFIX: &str = "pipelines/";
 
+/// Under this prefix lies one folder per pipeline that was ever pushed or ran.
+pub const STATE_PREFIX: &str = "state/";
+
 /// The pipeline's head.
 pub fn pipeline_head(pipeline: &PipelineName) -> String {
     format!("state/{pipeline}/head.json")

@@ -151,6 +151,19 @@ impl Week {
         self.write(RESULTS, key, &body);
     }
 
+    /// Removes the pipeline's spec, as whoever ends a pipeline does; its schedule is gone before.
+    pub fn remove_pipeline(&mut self) {
+        self.settings.schedules = Schedules::default();
+        let key = layout::pipeline_spec(&self.pipeline);
+        self.edge.objects().remove(RESULTS, &key);
+    }
+
+    /// Removes a run's ledger, as if a kill had come before it was made.
+    pub fn remove_ledger(&mut self, run: &RunId) {
+        self.edge.objects().remove(RESULTS, &layout::ledger(run));
+        self.watched.remove(&layout::ledger(run));
+    }
+
     /// A document of the results bucket as it lies there.
     pub fn document(&self, key: &str) -> Value {
         self.read(key).expect("the document is there")

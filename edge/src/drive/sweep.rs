@@ -3,6 +3,8 @@
 mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt::Display;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +12,7 @@ use serde::Serialize;
 use trainspot_shared::batch_event::JobSeen;
 use trainspot_shared::identity::{PipelineName, RunId};
 use trainspot_shared::layout;
-use trainspot_shared::pipeline_head::{Admission, Origin, PipelineHead};
+use trainspot_shared::pipeline_head::{Admission, Entry, Origin, PipelineHead};
 use trainspot_shared::run::Run;
 
 use super::admit::{AdmitError, Admitted, admit, create, spec};
@@ -44,9 +46,16 @@ pub struct Swept {
     pub failures: Vec<String>,
 }
 
+impl Swept {
+    /// Of a run or of a whole pipeline.
+    fn failed(&mut self, what: &impl Display, error: &dyn Error) {
+        self.failures.push(format!("{what}: {}", chain(error)));
+    }
+}
+
 /// Why nothing could be swept at all.
 #[derive(Debug, thiserror::Error)]
-#[error("list the pipelines")]
+#[error("list the pipelines' states")]
 pub struct SweepError(#[source] StoreError);
 
 /// Why one pipeline could not be swept.
@@ -62,23 +71,21 @@ enum PipelineError {
     Admit(#[from] AdmitError),
 }
 
-/// Sweeps every pipeline. One that fails is told of and does not keep the others from being swept.
+/// Sweeps every pipeline that has a state, also one whose spec was removed: its live runs carry theirs in
+/// their ledgers and go on to their ends. One that fails is told of and does not keep the others from being
+/// swept.
 pub async fn sweep<E: Edge>(edge: &E, settings: &Settings, by: &str) -> Result<Swept, SweepError> {
-    let specs = edge
-        .list(&settings.results_bucket, layout::PIPELINES_PREFIX)
+    let folders = edge
+        .list_folders(&settings.results_bucket, layout::STATE_PREFIX)
         .await
         .map_err(SweepError)?;
     let mut swept = Swept::default();
-    for object in specs {
-        let name = object
-            .key
-            .strip_prefix(layout::PIPELINES_PREFIX)
-            .and_then(|rest| rest.strip_suffix(".toml"))
-            .and_then(|name| name.parse::<PipelineName>().ok());
-        let Some(name) = name else { continue };
+    for folder in folders {
+        let name = folder.trim_end_matches('/').parse::<PipelineName>();
+        let Ok(name) = name else { continue };
         let swept_one = Box::pin(sweep_pipeline(edge, settings, &name, by, &mut swept)).await;
         if let Err(error) = swept_one {
-            swept.failures.push(format!("{name}: {}", chain(&error)));
+            swept.failed(&name, &error);
         }
     }
     Ok(swept)
@@ -101,16 +108,16 @@ async fn sweep_pipeline<E: Edge>(
     for entry in &head.entries {
         // One ledger that cannot be read, or is of a newer format, must not keep the other runs waiting.
         if let Some(error) = unreadable.get(&entry.run_id) {
-            let failure = format!("{}: {}", entry.run_id, chain(error));
-            swept.failures.push(failure);
+            swept.failed(&entry.run_id, error);
             continue;
         }
         if ledgers.contains_key(&entry.run_id) {
             continue;
         }
-        let spec = spec(edge, settings, name).await?;
-        if create(edge, settings, &head, entry, &spec.text, by).await? == Admitted::Created {
-            swept.recreated.push(entry.run_id.clone());
+        match recreate(edge, settings, &head, entry, by).await {
+            Ok(Admitted::Created) => swept.recreated.push(entry.run_id.clone()),
+            Ok(Admitted::AlreadyThere | Admitted::LostTheCreate) => {}
+            Err(error) => swept.failed(&entry.run_id, &error),
         }
     }
     let now = edge.now();
@@ -131,16 +138,30 @@ async fn sweep_pipeline<E: Edge>(
             Ok(run) => {
                 ledgers.insert(id.clone(), run);
             }
-            Err(error) => swept.failures.push(format!("{id}: {}", chain(&error))),
+            Err(error) => swept.failed(&id, &error),
         }
         swept.driven.push(id);
     }
     let started = settle(edge, settings, &head, &ledgers, swept).await?;
     for id in started {
-        drive(edge, settings, &id, Vec::new(), by).await?;
+        if let Err(error) = drive(edge, settings, &id, Vec::new(), by).await {
+            swept.failed(&id, &error);
+        }
     }
     let head = see_schedule(edge, settings, head, now).await?;
     make_up(edge, settings, name, &head, now, by, swept).await
+}
+
+/// Makes the ledger that an entry lacks.
+async fn recreate<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    head: &PipelineHead,
+    entry: &Entry,
+    by: &str,
+) -> Result<Admitted, AdmitError> {
+    let spec = spec(edge, settings, &head.pipeline).await?;
+    create(edge, settings, head, entry, &spec.text, by).await
 }
 
 /// A schedule that changed makes older ticks never due. One write when it did, no request otherwise.
@@ -266,8 +287,15 @@ async fn make_up<E: Edge>(
             continue;
         }
         let id = RunId::scheduled(name.clone(), tick);
-        if admit(edge, settings, &id, Origin::LostTick, by).await? == Admitted::Created {
-            swept.made_up.push(id);
+        match admit(edge, settings, &id, Origin::LostTick, by).await {
+            Ok(Admitted::Created) => swept.made_up.push(id),
+            Ok(Admitted::AlreadyThere | Admitted::LostTheCreate) => {}
+            // Somebody removed the pipeline and has not deployed yet without its schedule.
+            Err(error @ AdmitError::UnknownPipeline { .. }) => {
+                tracing::warn!(run.id = %id, %error, "a lost tick is not made up");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

@@ -58,6 +58,11 @@ impl MemoryStore {
         self.with(|objects| objects.get(&(bucket.to_owned(), key.to_owned())).cloned())
     }
 
+    /// Removes an object, as a person does, without waiting.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        self.with(|objects| objects.remove(&(bucket.to_owned(), key.to_owned())));
+    }
+
     /// Writes an object if `condition` allows it, without waiting.
     pub fn write(&self, bucket: &str, key: &str, body: &[u8], condition: &Condition) -> Put {
         let now = (self.clock)();

@@ -98,3 +98,58 @@ fn a_run_that_waits_loses_its_checkpoints_or_its_heartbeat_is_told_of_in_time() 
     assert_eq!(week.end_of(&run), "failed(bug)");
     week.assert_all_ended_and_told();
 }
+
+#[test]
+fn a_run_of_a_pipeline_that_was_removed_goes_on_to_its_end_and_is_told_of() {
+    let mut week = Week::new(&Spec::default().waiting_for_data("2h"));
+    week.tick(MONDAY);
+    week.deliver_all();
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "WaitingForData");
+
+    week.remove_pipeline();
+    week.sweep_for(minutes(150));
+
+    assert_eq!(week.end_of(&run), "failed(bad_data)");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn an_entry_whose_ledger_cannot_be_made_any_more_keeps_no_other_from_its_end() {
+    let mut week = Week::new(&Spec::default().overlap("allow").waiting_for_data("2h"));
+    let runs = [0, 1].map(|i| week.run_of(&format!("20261123T0200Z-m{i:016x}")));
+    for run in &runs {
+        week.wake(&Wake::Request(
+            json!({"pipeline": "recommender", "run_id": run}),
+        ));
+    }
+    let [lost, other] = &runs;
+    week.remove_ledger(lost);
+    week.remove_pipeline();
+    week.sweep_for(minutes(290));
+
+    let answer = week.sweep().expect("nobody kills it").expect("it answers");
+
+    assert_eq!(week.end_of(other), "failed(bad_data)");
+    let failures = answer["swept"]["failures"].as_array().expect("a list");
+    assert_eq!(failures.len(), 1, "{answer}");
+    let failure = failures[0].as_str().unwrap_or_default();
+    assert!(
+        failure.starts_with(&format!("{lost}: there is no pipeline `recommender`")),
+        "{failure}"
+    );
+}
+
+#[test]
+fn ticks_of_a_pipeline_that_was_removed_before_its_schedule_are_not_made_up() {
+    let mut week = Week::new(&Spec::default());
+    let schedules = week.settings.schedules.clone();
+    week.remove_pipeline();
+    week.settings.schedules = schedules;
+
+    week.sweep_for(minutes(150));
+    let answer = week.sweep().expect("nobody kills it").expect("it answers");
+
+    assert_eq!(week.n_ledgers(), 0);
+    assert_eq!(answer["swept"]["failures"], json!([]));
+}

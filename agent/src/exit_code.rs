@@ -9,9 +9,9 @@ use crate::program::Ended;
 
 /// All done.
 pub const DONE: u8 = 0;
-/// The job document, a variable or the program's own configuration is wrong.
+/// The job document, a variable or the program's own configuration is wrong, or S3 refuses for good.
 pub const BAD_CONFIGURATION: u8 = 64;
-/// A pinned object changed, or the data is not what it should be.
+/// A pinned object changed or cannot be read, or the data is not what it should be.
 pub const BAD_DATA: u8 = 65;
 /// S3 gave no answer for a minute.
 pub const STORE_UNREACHABLE: u8 = 69;
@@ -64,7 +64,8 @@ pub(crate) fn of_error(error: &AgentError) -> u8 {
             | StoreError::Garbled { .. }
             | StoreError::NoUpload { .. } => STORE_UNREACHABLE,
             StoreError::Denied { .. } => PERMISSION,
-            StoreError::Changed { .. } => BAD_DATA,
+            StoreError::Refused(refused) if !refused.is_pinned => BAD_CONFIGURATION,
+            StoreError::Refused(_) | StoreError::Changed { .. } => BAD_DATA,
             StoreError::NoBucket { .. } | StoreError::DiskFull { .. } => BAD_CONFIGURATION,
             StoreError::File { .. } | StoreError::Moving { .. } | StoreError::Malformed { .. } => {
                 BUG
@@ -75,7 +76,24 @@ pub(crate) fn of_error(error: &AgentError) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use trainspot_edge::refused::Refused;
+
     use super::*;
+
+    #[test]
+    fn a_refusal_for_good_is_bad_data_when_the_object_was_pinned_and_else_bad_configuration() {
+        for (is_pinned, code) in [(true, BAD_DATA), (false, BAD_CONFIGURATION)] {
+            let refused = StoreError::Refused(Refused {
+                what: "GET s3://data/a.parquet".to_owned(),
+                code: "InvalidObjectState".to_owned(),
+                message: "no".to_owned(),
+                is_pinned,
+            });
+
+            assert!(!refused.may_pass());
+            assert_eq!(of_error(&AgentError::Store(refused)), code);
+        }
+    }
 
     #[test]
     fn a_program_that_declares_the_contract_passes_its_codes_through() {

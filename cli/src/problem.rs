@@ -89,7 +89,9 @@ impl From<StoreError> for Problem {
             StoreError::Garbled { .. } | StoreError::NoUpload { .. } => {
                 Self::new(Exit::Unreachable, error.to_string()).hint("try again")
             }
-            StoreError::DiskFull { .. } => Self::new(Exit::Configuration, error.to_string()),
+            StoreError::Refused(_) | StoreError::DiskFull { .. } => {
+                Self::new(Exit::Configuration, error.to_string())
+            }
             StoreError::File { what, source } => Self::new(
                 Exit::Configuration,
                 format!("local file for `{what}`: {source}"),

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod patience;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod refused;
 pub mod settings;
 pub mod store;
 pub mod topic;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::refused::Refused;
+
 /// An object that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
@@ -117,6 +119,9 @@ pub enum StoreError {
         /// Operation and object.
         what: String,
     },
+    /// Turned away for another reason that no other try mends.
+    #[error(transparent)]
+    Refused(Refused),
     /// A pinned object is not the one that was pinned.
     #[error("`{what}` changed or vanished since it was pinned")]
     Changed {

@@ -14,6 +14,7 @@ mod last_shipping;
 mod live_outputs;
 mod ownership;
 mod reclaim;
+mod refused;
 mod shelf;
 mod stages;
 mod still;

@@ -11,7 +11,7 @@ use trainspot_shared::manifest::{Manifest, ManifestFile};
 
 use crate::bench::{BUCKET, Bench, count, shell};
 
-fn pin_dataset(bench: &mut Bench, prefix: &str, keys: &[&str]) {
+pub(crate) fn pin_dataset(bench: &mut Bench, prefix: &str, keys: &[&str]) {
     let objects = keys.iter().map(|key| DatasetObject {
         key: (*key).to_owned(),
         size: 4,

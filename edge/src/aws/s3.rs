@@ -1,5 +1,6 @@
 //! S3 as the [`Store`].
 
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 
 use super::credentials::refusal;
 use super::{Aws, parts};
+use crate::refused::Refused;
 use crate::store::{Condition, Fetched, Listed, Piece, Put, Span, Store, StoreError, UploadedPart};
 use crate::world::World;
 
@@ -200,14 +202,16 @@ fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     )
 }
 
-pub(super) fn classify<E, R>(error: SdkError<E, R>, what: String) -> StoreError
+pub(super) fn classify<E>(error: SdkError<E, HttpResponse>, what: String) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     let message = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::message);
+    let status = error
+        .raw_response()
+        .map_or(0, |answer| answer.status().as_u16());
     if let Some(refused) = refusal(code(&error), message) {
         return StoreError::Unreachable {
             what,
@@ -219,9 +223,65 @@ where
         Some("NoSuchBucket") => StoreError::NoBucket { what },
         Some("BadDigest" | "XAmzContentChecksumMismatch") => StoreError::Garbled { what },
         Some("NoSuchUpload") => StoreError::NoUpload { what },
+        Some(code) if Refused::is_final(status, code) => StoreError::Refused(Refused {
+            code: code.to_owned(),
+            message: message.unwrap_or("no reason given").to_owned(),
+            what,
+            is_pinned: false,
+        }),
         _ => StoreError::Unreachable {
             what,
             source: error.into(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    /// What an answer with that status and word comes to.
+    fn classified(status: u16, code: &str) -> StoreError {
+        let said = ErrorMetadata::builder().code(code).message("No.").build();
+        let status = status.try_into().expect("a status");
+        let error = SdkError::service_error(
+            GetObjectError::generic(said),
+            HttpResponse::new(status, SdkBody::empty()),
+        );
+        classify(error, "GET s3://data/a".to_owned())
+    }
+
+    #[test]
+    fn every_answer_of_s3s_has_its_error() {
+        let cases = [
+            (403, "AccessDenied", "permission for"),
+            (404, "NoSuchBucket", "bucket of"),
+            (400, "BadDigest", "checksum of"),
+            (404, "NoSuchUpload", "upload of"),
+            (403, "InvalidObjectState", "S3 refuses"),
+            (400, "KeyTooLongError", "S3 refuses"),
+            (400, "KMS.DisabledException", "S3 refuses"),
+            (301, "PermanentRedirect", "S3 refuses"),
+            (400, "AuthorizationHeaderMalformed", "S3 refuses"),
+            (400, "ExpiredToken", "reach the store"),
+            (403, "RequestTimeTooSkewed", "reach the store"),
+            (400, "RequestTimeout", "reach the store"),
+            (409, "OperationAborted", "reach the store"),
+            (429, "TooManyRequests", "reach the store"),
+            (503, "SlowDown", "reach the store"),
+            (500, "InternalError", "reach the store"),
+        ];
+        for (status, code, begins) in cases {
+            let error = classified(status, code);
+
+            let said = error.to_string();
+            assert!(said.starts_with(begins), "{status} {code}: {said}");
+            let may_pass = matches!(begins, "reach the store" | "checksum of");
+            assert_eq!(error.may_pass(), may_pass, "{status} {code}");
+        }
     }
 }

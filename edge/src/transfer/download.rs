@@ -15,6 +15,7 @@ use super::spans::spans;
 use super::under_way::UnderWay;
 use super::{Transfer, local};
 use crate::patience::patiently;
+use crate::refused::Refused;
 use crate::store::{Piece, Span, Store, StoreError};
 use crate::world::World;
 
@@ -62,6 +63,12 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         loop {
             let arrived = match self.fetch_once(patience, wanted, to).await {
                 Err(StoreError::Changed { .. }) => return Ok(Arrived::Other),
+                Err(StoreError::Refused(refused)) => {
+                    return Err(StoreError::Refused(Refused {
+                        is_pinned: wanted.if_match.is_some(),
+                        ..refused
+                    }));
+                }
                 other => other?,
             };
             if arrived != Arrived::Other || tries == TRIES {

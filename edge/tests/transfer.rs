@@ -501,3 +501,37 @@ async fn a_store_that_stays_away_is_an_error_when_patience_ends() {
     );
     assert!(!to.exists());
 }
+
+#[tokio::test]
+async fn a_file_with_the_longest_name_there_is_comes_down() {
+    let place = Place::new();
+    let transfer = place.transfer();
+    let from = place.file("from", PART + 1);
+    let sent = transfer.send(PATIENCE, (BUCKET, KEY), &from).await;
+    let sent = sent.expect("it goes up");
+    let to = place.path(&"n".repeat(255));
+
+    let arrived = transfer.fetch(PATIENCE, &wanted(&sent, None), &to).await;
+
+    assert_eq!(arrived.expect("there is room for it"), Arrived::Whole);
+    assert_eq!(std::fs::read(&to).expect("it is there"), bytes(PART + 1));
+}
+
+#[tokio::test]
+async fn a_file_on_its_way_down_takes_the_name_of_no_other() {
+    let place = Place::new();
+    let transfer = place.transfer();
+    let from = place.file("from", PART + 1);
+    let sent = transfer.send(PATIENCE, (BUCKET, KEY), &from).await;
+    let sent = sent.expect("it goes up");
+    let paths = ["weights.arriving", "weights"].map(|name| place.path(name));
+
+    for to in &paths {
+        let arrived = transfer.fetch(PATIENCE, &wanted(&sent, None), to).await;
+        assert_eq!(arrived.expect("the store answers"), Arrived::Whole);
+    }
+
+    for there in &paths {
+        assert_eq!(std::fs::read(there).expect("it is there"), bytes(PART + 1));
+    }
+}

@@ -83,10 +83,11 @@ pub(super) struct Half {
 
 impl Half {
     pub(super) fn of(to: &Path) -> Self {
-        let mut name = to.file_name().unwrap_or_default().to_owned();
-        name.push(".arriving");
+        // Beside it, since a rename does not leave its disk. Its own name may have the most bytes there can be
+        // already, and any name made of it may be another file's. Nobody ever sees this one.
+        let name = uuid::Uuid::new_v4().simple();
         Self {
-            at: to.with_file_name(name),
+            at: to.with_file_name(format!(".arriving-{name}")),
             to: to.to_owned(),
             is_whole: false,
         }
@@ -96,8 +97,7 @@ impl Half {
         File::options()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .open(&self.at)
     }
 

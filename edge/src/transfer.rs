@@ -9,6 +9,7 @@
 //! [`Transfer`] remembers what it has sent, by key and by the file's stamp: what is sent again unchanged costs
 //! no request, and of an upload that broke off only the missing parts are sent.
 
+mod buffers;
 mod download;
 mod journal;
 mod local;
@@ -28,6 +29,7 @@ pub use upload::Sent;
 
 use crate::store::{Store, StoreError};
 use crate::world::World;
+use buffers::Buffers;
 use journal::Journal;
 use tally::Tally;
 
@@ -38,6 +40,7 @@ pub struct Transfer<'a, S, W> {
     world: &'a W,
     part: u64,
     room: Room,
+    buffers: Buffers,
     journal: Mutex<Journal>,
     tally: Mutex<Tally>,
 }
@@ -55,6 +58,7 @@ impl<'a, S: Store, W: World> Transfer<'a, S, W> {
             world,
             part,
             room: Room::of(in_flight),
+            buffers: Buffers::of(part, in_flight),
             journal: Mutex::default(),
             tally: Mutex::new(Tally::default()),
         }
@@ -80,6 +84,12 @@ impl<'a, S: Store, W: World> Transfer<'a, S, W> {
         for ((bucket, key), upload) in left {
             self.forget(&bucket, &key, &upload).await;
         }
+    }
+
+    /// Forgets what was sent to keys that begin with `under`, and not with `but`: nobody will send that again,
+    /// and a long training sends many times.
+    pub fn forget_sent(&self, under: &str, but: &str) {
+        lock(&self.journal).forget(under, but);
     }
 
     async fn forget(&self, bucket: &str, key: &str, upload: &str) {

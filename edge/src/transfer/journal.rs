@@ -40,6 +40,12 @@ impl Journal {
         self.done.insert(place, (stamp, sent));
     }
 
+    /// Forgets what was sent to keys that begin with `under`, and not with `but`.
+    pub(super) fn forget(&mut self, under: &str, but: &str) {
+        self.done
+            .retain(|(_, key), _| !key.starts_with(under) || key.starts_with(but));
+    }
+
     pub(super) fn half(&self, bucket: &str, key: &str) -> Option<&HalfDone> {
         self.halves.get(&place(bucket, key))
     }

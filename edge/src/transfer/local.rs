@@ -13,13 +13,13 @@ const SMALL: u64 = 64 << 10;
 /// What a digest reads at once.
 const CHUNK: usize = 1 << 20;
 
-/// Tells one content of a file from the next, as far as the system does.
+/// Tells one content of a file from the next, as far as the system does. Not by when its inode changed: a name
+/// that it gains or loses changes that too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) size: u64,
     inode: u64,
     modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Stamp {
@@ -29,7 +29,6 @@ impl Stamp {
             size: seen.len(),
             inode: seen.ino(),
             modified: (seen.mtime(), seen.mtime_nsec()),
-            changed: (seen.ctime(), seen.ctime_nsec()),
         })
     }
 }
@@ -45,13 +44,6 @@ pub(super) async fn aside<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|gone| Err(io::Error::other(gone)))
-}
-
-/// Exactly so many bytes; fewer are `UnexpectedEof`.
-pub(super) fn read_at(file: &File, from: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, from)?;
-    Ok(bytes)
 }
 
 /// Takes the bytes between `from` and `until` into a digest.

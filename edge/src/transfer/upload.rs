@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::SemaphorePermit;
 
-use super::local::{Stamp, aside, read_at};
+use super::buffers::Buffers;
+use super::local::{Stamp, aside};
 use super::spans::spans;
 use super::under_way::UnderWay;
 use super::{Transfer, local, lock};
@@ -48,14 +50,16 @@ struct Reading {
 }
 
 impl Reading {
-    async fn next(&mut self, span: Span) -> io::Result<(Bytes, u32)> {
+    async fn next(&mut self, span: Span, buffers: &Buffers) -> io::Result<(Bytes, u32)> {
         let file = Arc::clone(&self.file);
         let mut digest = std::mem::take(&mut self.digest);
+        let length = usize::try_from(span.length).map_err(io::Error::other)?;
+        let mut buffer = buffers.take(length);
         let work = move || {
-            let bytes = read_at(&file, span.from, span.length)?;
-            digest.update(&bytes);
-            let crc32 = crc32fast::hash(&bytes);
-            Ok((digest, Bytes::from(bytes), crc32))
+            file.read_exact_at(buffer.as_mut(), span.from)?;
+            digest.update(&buffer);
+            let crc32 = crc32fast::hash(buffer.as_ref());
+            Ok((digest, Bytes::from_owner(buffer), crc32))
         };
         let (digest, bytes, crc32) = aside(span.length, work).await?;
         self.digest = digest;
@@ -143,7 +147,7 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         let parts = spans(stamp.size, self.part);
         if let [whole] = parts.as_slice() {
             let _room = self.room.take(whole.length).await;
-            let (bytes, crc32) = reading.next(*whole).await.map_err(failed)?;
+            let (bytes, crc32) = reading.next(*whole, &self.buffers).await.map_err(failed)?;
             still()?;
             let put = || self.store.put_bytes(bucket, key, bytes.clone(), crc32);
             patiently(self.world, patience, put).await?;
@@ -203,7 +207,7 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         let mut under_way = UnderWay::none();
         for (span, number) in parts.iter().zip(1..) {
             let room = under_way.beside(self.room.take(span.length)).await?;
-            let read = under_way.beside(reading.next(*span)).await?;
+            let read = under_way.beside(reading.next(*span, &self.buffers)).await?;
             let (bytes, crc32) = read.map_err(|source| failed((bucket, key), from, source))?;
             let part = Part {
                 number,

@@ -22,6 +22,24 @@ pub(crate) struct Finished {
     modified_s: i64,
 }
 
+impl Finished {
+    fn of(step: u64, path: PathBuf) -> Option<Self> {
+        let seen = fs::symlink_metadata(&path).ok()?;
+        seen.is_dir().then(|| Self {
+            step,
+            path,
+            inode: seen.ino(),
+            modified_s: seen.mtime(),
+            modified_ns: seen.mtime_nsec(),
+        })
+    }
+
+    /// Whether it lies there as it was, and not another one, or less of it.
+    pub(crate) fn is_there(&self) -> bool {
+        Self::of(self.step, self.path.clone()).is_some_and(|now| now == *self)
+    }
+}
+
 /// Which finished folders have been dealt with.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
@@ -77,18 +95,7 @@ fn finished(folder: &Path) -> Result<Vec<Finished>, AgentError> {
         let Some(step) = name.to_str().and_then(step_of) else {
             continue;
         };
-        let Ok(metadata) = fs::symlink_metadata(entry.path()) else {
-            continue;
-        };
-        if metadata.is_dir() {
-            found.push(Finished {
-                step,
-                path: entry.path(),
-                inode: metadata.ino(),
-                modified_s: metadata.mtime(),
-                modified_ns: metadata.mtime_nsec(),
-            });
-        }
+        found.extend(Finished::of(step, entry.path()));
     }
     found.sort_by_key(|one| one.step);
     Ok(found)

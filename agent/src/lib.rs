@@ -27,10 +27,17 @@
 //! was given one. First every process of it that catches SIGQUIT gets one, to write its stacks; then
 //! SIGTERM; then SIGKILL. One that even that does not end is left behind.
 //!
+//! # When it has to go
+//!
+//! After a Spot notice the program has three quarters of the time until the host goes, 90 s of two minutes;
+//! after SIGTERM two thirds of `TRAINSPOT_STOP_TIMEOUT_S` (30), or 20 s if a Spot notice came before. It is killed
+//! then. Shipping is given up ten seconds before the host goes, or when nine tenths of the stop's time are over, for a
+//! record to be there in any case. Each word may make that sooner, none later.
+//!
 //! # What is on record
 //!
-//! `attempt.json` is written when the work begins, each minute, and at the end whatever happened, with
-//! the last 200 lines, secrets masked: by name (`password=`, `--token x`, `Authorization:`), by shape
+//! `attempt.json` is written when the work begins, when a notice comes, each minute beside whatever else is on its
+//! way, and at the end whatever happened, with the last 200 lines, secrets masked: by name (`password=`, `--token x`, `Authorization:`), by shape
 //! (keys of AWS, GitHub, Slack, Hugging Face and others, JSON web tokens, private keys, passwords in
 //! addresses), and by value, for variables whose names say secret.
 //!
@@ -38,7 +45,7 @@
 //!
 //! `TRAINSPOT_JOB` and Batch's variables say what to do. `TRAINSPOT_WORK_DIR`,
 //! `TRAINSPOT_LINGER=1`, `TRAINSPOT_CONTRACT=1` (the program knows the codes 64 to 80),
-//! `TRAINSPOT_STALL_S`, `TRAINSPOT_GPU_IDLE_S`, `TRAINSPOT_GPU_POLL_S` (30 at most),
+//! `TRAINSPOT_STALL_S`, `TRAINSPOT_STOP_TIMEOUT_S`, `TRAINSPOT_GPU_IDLE_S`, `TRAINSPOT_GPU_POLL_S` (30 at most),
 //! `TRAINSPOT_IMDS_POLL_S` (2; 5 at most), `NVIDIA_VISIBLE_DEVICES` and
 //! `AWS_EC2_METADATA_SERVICE_ENDPOINT` say how. SIGTERM tells it to go; SIGINT, SIGHUP and SIGUSR1 are
 //! passed on. The instance's metadata service tells of the Spot notice and of the rebalance hint; where
@@ -57,6 +64,7 @@ mod folder;
 mod gpu;
 mod heard;
 mod heartbeat;
+mod held;
 mod http;
 mod live;
 mod log_tail;
@@ -67,6 +75,7 @@ mod relative_path;
 mod restore;
 mod shipper;
 mod stuck;
+mod time_left;
 mod unread;
 mod watch;
 mod work;
@@ -90,4 +99,5 @@ pub use error::AgentError;
 pub use host::Host;
 pub use program::Program;
 pub use settings::Settings;
+pub use time_left::TimeLeft;
 pub use work::work;

@@ -30,19 +30,3 @@ where
     };
     patience::patiently(world, patience, call).await
 }
-
-/// Does `work` until the world's uptime is `deadline`, if there is one; `None`: there was no time for all of it.
-pub(crate) async fn until<T>(
-    world: &impl World,
-    deadline: Option<Duration>,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    let Some(deadline) = deadline else {
-        return Some(work.await);
-    };
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = world.pause(deadline.saturating_sub(world.uptime())) => None,
-    }
-}

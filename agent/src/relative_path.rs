@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// The local path of `name` under `folder`; `None` unless each part of it is a plain name.
 pub(crate) fn below(folder: &Path, name: &str) -> Option<PathBuf> {
-    let is_plain = |part: &str| {
-        !part.is_empty() && part != "." && part != ".." && !part.contains(['\0', '\\'])
-    };
+    let is_plain =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
     name.split('/').all(is_plain).then(|| folder.join(name))
 }
 
@@ -26,6 +25,8 @@ mod tests {
             below(folder, "y=2026/b..c"),
             Some(PathBuf::from("/srv/data/y=2026/b..c"))
         );
+        // Here it parts no names, and a program may have used it.
+        assert_eq!(below(folder, r"a\b"), Some(PathBuf::from(r"/srv/data/a\b")));
     }
 
     #[test]

@@ -21,8 +21,8 @@ const RESTORING: &str = "restoring";
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {
     step: u64,
-    /// Which submission and attempt wrote it; a later one wins at the same step.
-    writer: (u32, u32),
+    /// Which submission and attempt wrote it, and the how manieth of that step there; a later one wins.
+    writer: (u32, u32, u32),
     prefix: String,
     manifest_sha256: Option<String>,
 }
@@ -43,7 +43,7 @@ pub(crate) async fn restore<S: Store, W: World>(
     let (store, world, _) = way;
     let first = Candidate {
         step: published.step,
-        writer: (published.submission, published.attempt),
+        writer: (published.submission, published.attempt, 1),
         prefix: published.prefix.clone(),
         manifest_sha256: Some(published.manifest_sha256.clone()),
     };
@@ -75,7 +75,8 @@ fn older<'k>(all: &str, keys: impl Iterator<Item = &'k str>, torn: &Candidate) -
     candidates
 }
 
-/// `<all><submission>-<attempt>/<step>/MANIFEST.json`; a shard's lies deeper and is not this one's.
+/// `<all><submission>-<attempt>/<step>/MANIFEST.json`, or `<step>.<number>` of one that was written again; a
+/// shard's lies deeper and is not this one's.
 fn sealed(all: &str, key: &str) -> Option<Candidate> {
     let prefix = key.strip_suffix(MANIFEST)?;
     let mut parts = prefix.strip_prefix(all)?.strip_suffix('/')?.split('/');
@@ -84,9 +85,14 @@ fn sealed(all: &str, key: &str) -> Option<Candidate> {
         return None;
     }
     let (submission, attempt) = writer.split_once('-')?;
+    let (step, number) = step.split_once('.').unwrap_or((step, "1"));
     Some(Candidate {
         step: step.parse().ok()?,
-        writer: (submission.parse().ok()?, attempt.parse().ok()?),
+        writer: (
+            submission.parse().ok()?,
+            attempt.parse().ok()?,
+            number.parse().ok()?,
+        ),
         prefix: prefix.to_owned(),
         manifest_sha256: None,
     })
@@ -150,6 +156,8 @@ mod tests {
             "checkpoints/p/r/train/1-1/20/MANIFEST.json",
             "checkpoints/p/r/train/1-1/30/part-0",
             "checkpoints/p/r/train/1-2/20/MANIFEST.json",
+            "checkpoints/p/r/train/1-2/20.2/MANIFEST.json",
+            "checkpoints/p/r/train/1-2/20.x/MANIFEST.json",
             "checkpoints/p/r/train/1-2/40/MANIFEST.json",
             "checkpoints/p/r/train/1-2/50/MANIFEST.json",
             "checkpoints/p/r/train/3/1-2/15/MANIFEST.json",
@@ -157,7 +165,7 @@ mod tests {
         ];
         let torn = Candidate {
             step: 40,
-            writer: (1, 2),
+            writer: (1, 2, 1),
             prefix: "checkpoints/p/r/train/1-2/40/".to_owned(),
             manifest_sha256: None,
         };
@@ -165,6 +173,14 @@ mod tests {
         let found = older(all, keys.into_iter(), &torn);
 
         let found: Vec<_> = found.iter().map(|c| (c.step, c.writer)).collect();
-        assert_eq!(found, [(20, (1, 2)), (20, (1, 1)), (10, (1, 1))]);
+        assert_eq!(
+            found,
+            [
+                (20, (1, 2, 2)),
+                (20, (1, 2, 1)),
+                (20, (1, 1, 1)),
+                (10, (1, 1, 1))
+            ]
+        );
     }
 }

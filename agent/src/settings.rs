@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::mask::Secrets;
+use crate::time_left::TimeLeft;
 
 /// A program with a heartbeat that shows no progress for this long is stalled.
 const STALL_AFTER: Duration = Duration::from_mins(10);
@@ -13,14 +14,14 @@ const GPU_IDLE_AFTER: Duration = Duration::from_mins(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long an unreachable store is tried again before the agent gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// After a Spot notice the host lives two minutes; the rest of them is for shipping.
-const GRACE_AFTER_NOTICE: Duration = Duration::from_secs(90);
-/// Batch kills a container 30 s after SIGTERM; ten of them are for shipping.
-const GRACE_AFTER_SIGTERM: Duration = Duration::from_secs(20);
-/// Of the two minutes that a Spot notice leaves, what is not kept for the attempt's record.
-const LEAVE_AFTER_NOTICE: Duration = Duration::from_secs(110);
-/// Of the 30 seconds after SIGTERM, likewise.
-const LEAVE_AFTER_SIGTERM: Duration = Duration::from_secs(27);
+/// After a Spot notice the host lives two minutes: most of them are the program's, the rest is for shipping,
+/// and ten seconds are kept for the attempt's record.
+const AFTER_NOTICE: TimeLeft = TimeLeft {
+    program: Duration::from_secs(90),
+    shipping: Duration::from_secs(110),
+};
+/// ECS kills a container so long after SIGTERM, unless its host is configured otherwise.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a program whose work nobody wants any more.
 const GRACE_AFTER_STOP: Duration = Duration::from_secs(10);
 
@@ -48,14 +49,10 @@ pub struct Settings {
     pub sweep_every: Duration,
     /// See `PATIENCE`.
     pub patience: Duration,
-    /// See `GRACE_AFTER_NOTICE`.
-    pub grace_after_notice: Duration,
-    /// See `GRACE_AFTER_SIGTERM`.
-    pub grace_after_sigterm: Duration,
-    /// See `LEAVE_AFTER_NOTICE`.
-    pub leave_after_notice: Duration,
-    /// See `LEAVE_AFTER_SIGTERM`.
-    pub leave_after_sigterm: Duration,
+    /// See `AFTER_NOTICE`.
+    pub after_notice: TimeLeft,
+    /// Of a container that is stopped; see `STOP_TIMEOUT`.
+    pub after_sigterm: TimeLeft,
     /// See `GRACE_AFTER_STOP`.
     pub grace_after_stop: Duration,
 }
@@ -74,17 +71,15 @@ impl Settings {
             gpu_idle_after: GPU_IDLE_AFTER,
             sweep_every: SWEEP_EVERY,
             patience: PATIENCE,
-            grace_after_notice: GRACE_AFTER_NOTICE,
-            grace_after_sigterm: GRACE_AFTER_SIGTERM,
-            leave_after_notice: LEAVE_AFTER_NOTICE,
-            leave_after_sigterm: LEAVE_AFTER_SIGTERM,
+            after_notice: AFTER_NOTICE,
+            after_sigterm: TimeLeft::of_stop(STOP_TIMEOUT),
             grace_after_stop: GRACE_AFTER_STOP,
         }
     }
 
     /// From the variables that `variable` looks up: `TRAINSPOT_WORK_DIR`, `TRAINSPOT_LINGER`,
-    /// `TRAINSPOT_CONTRACT`, `TRAINSPOT_STALL_S`, `TRAINSPOT_GPU_IDLE_S` and, for tests only,
-    /// `TRAINSPOT_TEST_IGNORE_HEADS`. What cannot be parsed is left at its default and named.
+    /// `TRAINSPOT_CONTRACT`, `TRAINSPOT_STALL_S`, `TRAINSPOT_GPU_IDLE_S`, `TRAINSPOT_STOP_TIMEOUT_S` and, for
+    /// tests only, `TRAINSPOT_TEST_IGNORE_HEADS`. What cannot be parsed is left at its default and named.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>, program: Vec<String>) -> Self {
         let is_on = |name: &str| variable(name).as_deref() == Some("1");
         let work_dir = variable("TRAINSPOT_WORK_DIR")
@@ -97,6 +92,9 @@ impl Settings {
             contract: is_on("TRAINSPOT_CONTRACT"),
             stall_after: seconds(&variable, "TRAINSPOT_STALL_S").unwrap_or(STALL_AFTER),
             gpu_idle_after: seconds(&variable, "TRAINSPOT_GPU_IDLE_S").unwrap_or(GPU_IDLE_AFTER),
+            after_sigterm: TimeLeft::of_stop(
+                seconds(&variable, "TRAINSPOT_STOP_TIMEOUT_S").unwrap_or(STOP_TIMEOUT),
+            ),
             ..Self::in_folder(work_dir)
         }
     }

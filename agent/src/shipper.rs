@@ -12,12 +12,14 @@ use trainspot_edge::transfer::Transfer;
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptRecord;
 use trainspot_shared::layout::file::{ATTEMPT, MANIFEST};
+use trainspot_shared::manifest::ManifestFile;
 use trainspot_shared::stage_head::{Publication, Published};
 
-use crate::checkpoints::Shelf;
+use crate::checkpoints::{Finished, Shelf};
 use crate::error::AgentError;
 use crate::file_set::{self, to_json};
 use crate::folder::{self, LocalFile};
+use crate::held::Held;
 use crate::live::{self, Live};
 use crate::patience::patiently;
 use crate::place::Seat;
@@ -34,7 +36,11 @@ pub(crate) struct Shipper<'a, S, W> {
     transfer: Transfer<'a, S, W>,
     checkpoint_dir: PathBuf,
     output_dir: PathBuf,
+    /// Where second names of what is being shipped lie: on the checkpoints' own file system.
+    aside: PathBuf,
     shelf: Shelf,
+    /// The last checkpoint that was begun, and the how manieth of its step that is.
+    begun: Option<(Finished, u32)>,
     live: Live,
     last: Option<(u64, Timestamp)>,
 }
@@ -43,8 +49,7 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
     /// Before the program begins.
     pub(crate) fn before_program(
         (store, world, seat): (&'a S, &'a W, &'a Seat),
-        checkpoint_dir: PathBuf,
-        output_dir: PathBuf,
+        (checkpoint_dir, output_dir, aside): (PathBuf, PathBuf, PathBuf),
     ) -> Result<Self, AgentError> {
         let shelf = Shelf::before_program(&checkpoint_dir)?;
         Ok(Self {
@@ -54,7 +59,9 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             transfer: Transfer::new(store, world),
             checkpoint_dir,
             output_dir,
+            aside,
             shelf,
+            begun: None,
             live: Live::default(),
             last: None,
         })
@@ -71,28 +78,50 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             return Ok(());
         };
         let step = finished.step;
-        let prefix = format!("{}{step}/", self.seat.checkpoints);
-        let files = folder::files_below(&finished.path)?;
-        if files.iter().any(|file| file.name == MANIFEST) {
+        let gone = || {
+            tracing::info!("the program removed or replaced step {step} while it was shipped");
+            Ok(())
+        };
+        let Some(held) = Held::take(&finished, &self.aside)? else {
+            return gone();
+        };
+        if held.files().iter().any(|file| file.name == MANIFEST) {
             return Err(AgentError::Configuration(format!(
                 "checkpoint {step} has a file `{MANIFEST}`, which is the agent's own name"
             )));
         }
-        let manifest_sha256 = match self.upload(patience, &prefix, step, files).await {
-            Ok(sha256) => sha256,
-            // The program keeps only its newest ones; there is a newer one then.
-            Err(error) if error.is_missing_file() && !finished.path.exists() => {
-                tracing::info!("the program removed step {step} while it was shipped");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        let prefix = self.prefix_of(&finished);
+        self.transfer.forget_sent(&self.seat.checkpoints, &prefix);
+        let files = match self.upload(patience, &prefix, held.files().to_vec()).await {
+            // It is shipped from where it lies; there is a newer one then.
+            Err(error) if error.is_missing_file() && !finished.is_there() => return gone(),
+            files => files?,
         };
+        if !held.is_still(&finished)? {
+            return gone();
+        }
+        let manifest_sha256 = self.seal(patience, &prefix, step, files).await?;
         let published = self.published(prefix, manifest_sha256, step);
         self.publish(patience, Publication::Checkpoint(published))
             .await?;
         self.last = Some((step, self.world.now()));
         tracing::info!("published step {step}");
         self.shelf.shipped(&self.checkpoint_dir, finished)
+    }
+
+    /// Where it goes. A step that is written once more has a place of its own: the head may point to the first.
+    fn prefix_of(&mut self, finished: &Finished) -> String {
+        let number = match &self.begun {
+            Some((begun, number)) if begun == finished => *number,
+            Some((begun, number)) if begun.step == finished.step => number + 1,
+            _ => 1,
+        };
+        self.begun = Some((finished.clone(), number));
+        let checkpoints = &self.seat.checkpoints;
+        match (finished.step, number) {
+            (step, 1) => format!("{checkpoints}{step}/"),
+            (step, number) => format!("{checkpoints}{step}.{number}/"),
+        }
     }
 
     /// Ships the newest checkpoint and what people watch, once the program has ended; and says how patient to
@@ -185,17 +214,13 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         Ok(())
     }
 
-    /// Writes the attempt's record.
-    pub(crate) async fn ship_record(&self, record: &AttemptRecord) -> Result<(), AgentError> {
-        write_record(
-            self.store,
-            self.world,
-            Duration::ZERO,
-            self.seat,
-            record,
-            Condition::Always,
-        )
-        .await
+    /// Who writes the attempt's record meanwhile.
+    pub(crate) fn scribe(&self) -> Scribe<'a, S, W> {
+        Scribe {
+            store: self.store,
+            world: self.world,
+            seat: self.seat,
+        }
     }
 
     /// Ships the whole output without publishing it: for whoever looks into a failure.
@@ -214,7 +239,8 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         let prefix = self.seat.results.clone();
         let files = self.output()?;
         let n_files = files.len();
-        let manifest_sha256 = self.upload(patience, &prefix, step, files).await?;
+        let files = self.upload(patience, &prefix, files).await?;
+        let manifest_sha256 = self.seal(patience, &prefix, step, files).await?;
         let published = self.published(prefix, manifest_sha256, step);
         self.publish(patience, Publication::Output(published))
             .await?;
@@ -239,12 +265,21 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
         &self,
         patience: Duration,
         prefix: &str,
-        step: u64,
         files: Vec<LocalFile>,
-    ) -> Result<String, AgentError> {
+    ) -> Result<Vec<ManifestFile>, AgentError> {
         let place = (self.seat.bucket.as_str(), prefix);
         self.transfer.forget_all_but(prefix).await;
-        let files = file_set::upload(&self.transfer, patience, place, files).await?;
+        file_set::upload(&self.transfer, patience, place, files).await
+    }
+
+    async fn seal(
+        &self,
+        patience: Duration,
+        prefix: &str,
+        step: u64,
+        files: Vec<ManifestFile>,
+    ) -> Result<String, AgentError> {
+        let place = (self.seat.bucket.as_str(), prefix);
         file_set::seal(self.store, self.world, patience, place, step, files).await
     }
 
@@ -268,6 +303,35 @@ impl<'a, S: Store, W: World> Shipper<'a, S, W> {
             self.seat.publish(self.store, self.world, &publication)
         })
         .await
+    }
+}
+
+/// Writes the record of an attempt at work, beside its shipper.
+#[derive(Debug)]
+pub(crate) struct Scribe<'a, S, W> {
+    store: &'a S,
+    world: &'a W,
+    seat: &'a Seat,
+}
+
+impl<'a, S: Store, W: World> Scribe<'a, S, W> {
+    /// Once: the next record is the next try.
+    pub(crate) fn write(
+        &self,
+        record: AttemptRecord,
+    ) -> impl Future<Output = Result<(), AgentError>> + Send + use<'a, S, W> {
+        let (store, world, seat) = (self.store, self.world, self.seat);
+        async move {
+            write_record(
+                store,
+                world,
+                Duration::ZERO,
+                seat,
+                &record,
+                Condition::Always,
+            )
+            .await
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use trainspot_edge::{Store, World};
 use trainspot_shared::attempt::AttemptRecord;
 use trainspot_shared::identity::Stage;
@@ -26,70 +26,69 @@ use crate::shipper::Shipper;
 const NEXT_TRY: Duration = Duration::from_secs(5);
 /// The record of a running attempt is for people who look; a PUT a minute is enough.
 const RECORD_EVERY: Duration = Duration::from_mins(1);
-/// Of the time that a Spot notice leaves, the rest is for shipping.
-const SHARE_OF_PROGRAM: f64 = 0.75;
 /// For a stuck program to say where it hangs, before it is told to end.
 const FOR_STACKS: Duration = Duration::from_secs(1);
 /// A killed process that does not die sits in the kernel, on a dead driver or disk: nothing that
 /// the agent does will end it, but its host's end.
-const FOR_DYING: Duration = Duration::from_secs(10);
+const FOR_DYING: Duration = Duration::from_secs(5);
 /// `SIGKILL`
 const KILLED: Ended = Ended::Signaled(9);
 
 /// How the watch ended.
-#[derive(Debug)]
 pub(crate) struct Watched<'s, S, W> {
-    pub(crate) shipper: Shipper<'s, S, W>,
+    /// `None`: it was still on its way when the host had to go.
+    pub(crate) shipper: Option<Shipper<'s, S, W>>,
+    /// A record on its way; the closing one has to come after it.
+    pub(crate) recording: Beside<'s, Result<(), AgentError>>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) ended: Ended,
     pub(crate) stop: Option<Stop>,
+    /// Whether it was told to go before the program ended.
+    pub(crate) was_noticed: bool,
 }
 
 type Swept<'s, S, W> = (Shipper<'s, S, W>, Result<(), AgentError>);
 
-/// The shipper at rest, or on its way with everything it needs.
-enum Shipping<'s, S, W> {
-    Idle(Option<Box<Shipper<'s, S, W>>>),
-    Busy(Pin<Box<dyn Future<Output = Swept<'s, S, W>> + Send + 's>>),
-}
+/// Something that goes on beside the watch, or nothing.
+pub(crate) struct Beside<'s, T>(Option<Pin<Box<dyn Future<Output = T> + Send + 's>>>);
 
-impl<'s, S: Store, W: World> Shipping<'s, S, W> {
-    /// Never ends while the shipper is at rest. May be dropped and called again.
-    async fn swept(&mut self) -> Swept<'s, S, W> {
-        match self {
-            Self::Busy(sweep) => sweep.await,
-            Self::Idle(_) => std::future::pending().await,
+impl<'s, T> Beside<'s, T> {
+    fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn start(&mut self, work: impl Future<Output = T> + Send + 's) {
+        self.0 = Some(Box::pin(work));
+    }
+
+    /// Never ends while there is nothing. May be dropped and called again.
+    async fn done(&mut self) -> T {
+        let done = match &mut self.0 {
+            Some(work) => work.await,
+            None => std::future::pending().await,
+        };
+        self.0 = None;
+        done
+    }
+
+    /// Ends at once if there is nothing.
+    pub(crate) async fn rest(self) -> Option<T> {
+        match self.0 {
+            Some(work) => Some(work.await),
+            None => None,
         }
     }
-
-    fn start(&mut self, record: Option<AttemptRecord>) {
-        let Self::Idle(shipper) = self else { return };
-        let Some(shipper) = shipper.take() else {
-            return;
-        };
-        *self = Self::Busy(Box::pin(sweep(*shipper, record)));
-    }
 }
 
-async fn sweep<S: Store, W: World>(
-    mut shipper: Shipper<'_, S, W>,
-    record: Option<AttemptRecord>,
-) -> Swept<'_, S, W> {
-    let outcome = sweep_once(&mut shipper, record).await;
+async fn sweep<S: Store, W: World>(mut shipper: Shipper<'_, S, W>) -> Swept<'_, S, W> {
+    let outcome = sweep_once(&mut shipper).await;
     (shipper, outcome)
 }
 
 /// Without patience: the next sweep is the next try.
-async fn sweep_once<S: Store, W: World>(
-    shipper: &mut Shipper<'_, S, W>,
-    record: Option<AttemptRecord>,
-) -> Result<(), AgentError> {
+async fn sweep_once<S: Store, W: World>(shipper: &mut Shipper<'_, S, W>) -> Result<(), AgentError> {
     shipper.ship_live(Duration::ZERO, false).await?;
-    shipper.ship_checkpoint(Duration::ZERO).await?;
-    match record {
-        Some(record) => shipper.ship_record(&record).await,
-        None => Ok(()),
-    }
+    shipper.ship_checkpoint(Duration::ZERO).await
 }
 
 /// What the loop decides by.
@@ -106,6 +105,7 @@ struct Watch<'w> {
     dead_at: Option<Duration>,
     sweep_at: Duration,
     recorded_at: Duration,
+    record_not_before: Duration,
 }
 
 /// Watches a started program until it ends; ships and publishes meanwhile.
@@ -118,7 +118,11 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
     (output_dir, checkpoint_dir): (&Path, &Path),
 ) -> Result<Watched<'s, S, W>, AgentError> {
     let now = world.uptime();
-    let mut shipping = Shipping::Idle(Some(Box::new(shipper)));
+    let scribe = shipper.scribe();
+    let mut at_rest = Some(shipper);
+    let mut sweeping: Beside<'s, Swept<'s, S, W>> = Beside(None);
+    // A sweep may take minutes: that a notice came has to be on record before.
+    let mut recording = Beside(None);
     let mut watch = Watch {
         settings,
         account,
@@ -131,6 +135,7 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
         dead_at: None,
         sweep_at: now,
         recorded_at: now,
+        record_not_before: now,
     };
     // Whatever else comes, however often.
     let mut tick_at = now + settings.sweep_every;
@@ -139,10 +144,11 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
             biased;
             ended = program.ended() => break ended,
             happening = host.next() => watch.hear(&happening, program, world),
-            (shipper, outcome) = shipping.swept() => {
+            (shipper, outcome) = sweeping.done() => {
                 watch.swept(shipper.last_published(), outcome, program, world.uptime());
-                shipping = Shipping::Idle(Some(Box::new(shipper)));
+                at_rest = Some(shipper);
             }
+            outcome = recording.done() => watch.recorded(outcome, program, world.uptime()),
             () = world.pause(tick_at.saturating_sub(world.uptime())) => {
                 tick_at = world.uptime() + settings.sweep_every;
                 if watch.tick(program, world.uptime()) {
@@ -151,10 +157,21 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
             }
         }
         let now = world.uptime();
-        if now >= watch.sweep_at && watch.stop.is_none() {
-            shipping.start(watch.record_if_due(program, world));
+        if watch.stop.is_some() {
+            continue;
+        }
+        if recording.is_idle()
+            && let Some(record) = watch.record_if_due(program, world)
+        {
+            recording.start(scribe.write(record));
+        }
+        if now >= watch.sweep_at
+            && let Some(shipper) = at_rest.take()
+        {
+            sweeping.start(sweep(shipper));
         }
     };
+    let was_noticed = watch.account.heard.notice.is_some();
     let ended = ended.map_err(|source| AgentError::Local {
         what: "wait for the program".to_owned(),
         source,
@@ -162,55 +179,49 @@ pub(crate) async fn watch<'s, S: Store, W: World>(
     watch.heartbeat.look(world.uptime());
     watch.account.ended = Some(ended);
     watch.account.progress = watch.heartbeat.latest().cloned();
-    let shipper = match shipping {
-        Shipping::Idle(shipper) => shipper.map(|shipper| *shipper),
-        Shipping::Busy(sweep) => {
-            let (shipper, outcome) = watch
-                .account
-                .heard
-                .while_finishing(host, world, sweep)
-                .await;
-            watch.swept(shipper.last_published(), outcome, program, world.uptime());
-            Some(shipper)
-        }
-    };
-    let Some(shipper) = shipper else {
-        unreachable!("a shipper is either at rest or on its way");
-    };
+    let under_way = sweeping.rest();
+    let swept = watch
+        .account
+        .heard
+        .while_there_is_time(host, world, under_way)
+        .await;
+    if let Some((shipper, outcome)) = swept.flatten() {
+        watch.swept(shipper.last_published(), outcome, program, world.uptime());
+        at_rest = Some(shipper);
+    }
     let Watch {
         heartbeat, stop, ..
     } = watch;
     Ok(Watched {
-        shipper,
+        shipper: at_rest,
+        recording,
         heartbeat,
         ended,
         stop,
+        was_noticed,
     })
 }
 
 impl Watch<'_> {
     fn hear(&mut self, happening: &Happening, program: &mut impl Program, world: &impl World) {
-        let now = world.uptime();
         let is_first = self.account.heard.take(happening, world);
-        let grace = match happening {
-            Happening::SpotNotice { goes_at } => {
-                let goes_in = goes_at.map(|at| at.duration_since(world.now()));
-                grace_after_notice(goes_in, self.settings)
-            }
-            Happening::Terminate => self.settings.grace_after_sigterm,
+        match happening {
+            Happening::SpotNotice { .. } | Happening::Terminate => {}
             Happening::RebalanceHint => {
                 self.has_hint = true;
                 return self.hint(program);
             }
-            Happening::GpusBusy(busy) => return self.idleness.take(busy, now),
+            Happening::GpusBusy(busy) => return self.idleness.take(busy, world.uptime()),
             Happening::Forward(signal) => return program.signal(*signal),
             Happening::Identity(_) => return,
-        };
+        }
         if is_first {
             self.account.published_at_notice = self.account.published_step;
             program.signal(Signal::Terminate);
         }
-        self.kill_by(now, grace);
+        if let Some(at) = self.account.heard.kill_by {
+            self.kill_by(at);
+        }
     }
 
     /// A program that does not know the contract may die of the signal; one that has not begun to
@@ -237,12 +248,6 @@ impl Watch<'_> {
         }
         self.sweep_at = now + self.settings.sweep_every;
         match outcome {
-            Ok(()) => {}
-            // The program goes on: an hour of its work is worth more than a minute's answer.
-            Err(error) if error.may_pass() => {
-                tracing::warn!("could not ship, tried again soon: {}", error.sentence());
-                self.sweep_at = now + NEXT_TRY;
-            }
             Err(error) if error.is_missing_file() => {
                 tracing::info!(
                     "a file went away meanwhile, tried again: {}",
@@ -250,9 +255,33 @@ impl Watch<'_> {
                 );
             }
             Err(error) => {
-                tracing::error!("stopping the program: {}", error.sentence());
-                self.end(Stop::GaveUp(error), program, now);
+                self.sweep_at = now + NEXT_TRY;
+                self.not_shipped(error, program, now);
             }
+            Ok(()) => {}
+        }
+    }
+
+    fn recorded(
+        &mut self,
+        outcome: Result<(), AgentError>,
+        program: &mut impl Program,
+        now: Duration,
+    ) {
+        if let Err(error) = outcome {
+            self.account.heard.has_news = true;
+            self.record_not_before = now + NEXT_TRY;
+            self.not_shipped(error, program, now);
+        }
+    }
+
+    fn not_shipped(&mut self, error: AgentError, program: &mut impl Program, now: Duration) {
+        if error.may_pass() {
+            // The program goes on: an hour of its work is worth more than a minute's answer.
+            tracing::warn!("could not ship, tried again soon: {}", error.sentence());
+        } else {
+            tracing::error!("stopping the program: {}", error.sentence());
+            self.end(Stop::GaveUp(error), program, now);
         }
     }
 
@@ -316,12 +345,11 @@ impl Watch<'_> {
         if !matches!(self.stop, Some(Stop::GaveUp(_))) {
             self.stop = Some(stop);
         }
-        self.kill_by(now, grace);
+        self.kill_by(now.saturating_add(grace));
     }
 
     /// Only ever earlier.
-    fn kill_by(&mut self, now: Duration, grace: Duration) {
-        let at = now.saturating_add(grace);
+    fn kill_by(&mut self, at: Duration) {
         if self.dead_at.is_none() {
             self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
         }
@@ -333,46 +361,13 @@ impl Watch<'_> {
         world: &impl World,
     ) -> Option<AttemptRecord> {
         let now = world.uptime();
-        let has_news = std::mem::take(&mut self.account.heard.has_news);
-        if !has_news && now.saturating_sub(self.recorded_at) < RECORD_EVERY {
+        let is_time =
+            self.account.heard.has_news || now.saturating_sub(self.recorded_at) >= RECORD_EVERY;
+        if !is_time || now < self.record_not_before {
             return None;
         }
+        self.account.heard.has_news = false;
         self.recorded_at = now;
         Some(self.account.running(world.now(), program.log_tail()))
-    }
-}
-
-/// How long the program may take after a Spot notice. A host whose clock is wrong must not kill it
-/// at once: it has as long as after a SIGTERM, whatever the notice's time says.
-fn grace_after_notice(goes_in: Option<SignedDuration>, settings: &Settings) -> Duration {
-    let share = goes_in.map(|time| {
-        Duration::try_from(time)
-            .unwrap_or_default()
-            .mul_f64(SHARE_OF_PROGRAM)
-    });
-    share
-        .unwrap_or(Duration::MAX)
-        .max(settings.grace_after_sigterm)
-        .min(settings.grace_after_notice)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_notice_leaves_most_of_its_time_whatever_the_clock_says() {
-        let settings = Settings::in_folder("work".into());
-        let grace = |goes_in_s: Option<i64>| {
-            let goes_in = goes_in_s.map(SignedDuration::from_secs);
-            grace_after_notice(goes_in, &settings).as_secs()
-        };
-
-        assert_eq!(grace(None), 90);
-        assert_eq!(grace(Some(120)), 90);
-        assert_eq!(grace(Some(100)), 75);
-        assert_eq!(grace(Some(5)), 20);
-        assert_eq!(grace(Some(-3_600)), 20);
-        assert_eq!(grace(Some(86_400)), 90);
     }
 }

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::time::Duration;
 
 use futures::FutureExt;
 use trainspot_edge::store::{Condition, StoreError};
@@ -18,10 +17,10 @@ use crate::error::AgentError;
 use crate::exit_code;
 use crate::fetch;
 use crate::folder;
-use crate::heard::{Heard, Kind, Notice};
+use crate::heard::Heard;
 use crate::heartbeat::final_step;
 use crate::host::Host;
-use crate::patience::{patiently, until};
+use crate::patience::patiently;
 use crate::place::{self, Arrival, Seat};
 use crate::program::{Program, Signal};
 use crate::settings::Settings;
@@ -45,7 +44,7 @@ pub async fn work<S: Store, W: World>(
             "TRAINSPOT_TEST_IGNORE_HEADS is set: publishing whatever the heads say, for tests only"
         );
     }
-    let mut heard = Heard::default();
+    let mut heard = Heard::by(settings);
     let started = Moment::now(world);
     let (bucket, key) = (assignment.bucket.as_str(), assignment.job_key.as_str());
     let read = fetch::job(store, world, settings.patience, bucket, key);
@@ -180,6 +179,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         let launch = workplace.launch(account.job(), account.shard(), &settings.program);
         let (checkpoint_dir, output_dir) =
             (workplace.checkpoints.clone(), workplace.output.clone());
+        let shipping_dir = workplace.shipping.clone();
         self.workplace = Some(workplace);
         match prepared {
             None => return Ok(Ending::preempted(false)),
@@ -189,8 +189,7 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
 
         let shipper = Shipper::before_program(
             (store, world, self.seat),
-            checkpoint_dir.clone(),
-            output_dir.clone(),
+            (checkpoint_dir.clone(), output_dir.clone(), shipping_dir),
         )?;
         if launch.command.is_empty() {
             return Err(AgentError::Configuration(
@@ -229,87 +228,80 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
     ) -> Result<Ending, AgentError> {
         let Watched {
             mut shipper,
+            recording,
             heartbeat,
             ended,
             stop,
+            was_noticed,
         } = watched;
         let declares =
             self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
-        let was_noticed = account.heard.notice.is_some();
-        let at_notice = account.published_at_notice;
-        let leave_by = account.heard.notice.map(|notice| self.leave_by(&notice));
         let next = after_program(ended, stop.as_ref(), was_noticed, declares);
-        let patience = self.settings.patience;
-        let finishing = async {
-            match (next, stop) {
-                (Next::Leave, Some(Stop::GaveUp(error))) => Err(error),
-                (Next::PublishOutput, _) => {
-                    let step = final_step(output_dir, &heartbeat);
-                    shipper.publish_output(patience, step).await?;
-                    Ok(Ending::of(AttemptOutcome::Done, exit_code::DONE))
-                }
-                (next, _) => {
-                    self.leave_off(next, &mut shipper, at_notice, leave_by)
-                        .await
-                }
+        if let (Next::Leave, Some(Stop::GaveUp(error))) = (next, stop) {
+            return Err(error);
+        }
+        let step = final_step(output_dir, &heartbeat);
+        let shipped = match &mut shipper {
+            Some(shipper) => {
+                let last = self.ship(next, shipper, step);
+                account
+                    .heard
+                    .while_there_is_time(host, self.world, last)
+                    .await
             }
+            None => None,
         };
-        let ending = account
-            .heard
-            .while_finishing(host, self.world, finishing)
-            .await;
-        if let Some((step, _)) = shipper.last_published() {
+        let is_shipped = shipped.is_some();
+        if !is_shipped {
+            tracing::error!("the host goes before the last of it is shipped");
+        }
+        let published = shipper.and_then(|shipper| shipper.last_published());
+        if let Some((step, _)) = published {
             account.published_step = Some(step);
         }
-        ending
+        // It must not come after the closing one; what became of it is of no more interest.
+        let _ = account
+            .heard
+            .while_there_is_time(host, self.world, recording.rest())
+            .await;
+        shipped.unwrap_or(Ok(()))?;
+        Ok(match next {
+            Next::PublishOutput if is_shipped => Ending::of(AttemptOutcome::Done, exit_code::DONE),
+            // By the steps: a host's clock may be set back meanwhile.
+            Next::PublishOutput | Next::Preempted => Ending::preempted(
+                account.published_step.is_some()
+                    && account.published_step != account.published_at_notice,
+            ),
+            Next::Leave => unreachable!("somebody gave up, and that error is answered before"),
+            Next::Failed(code) => Ending::of(AttemptOutcome::Failed, code),
+            Next::Stalled(why) => Ending::failed(exit_code::STALLED, why.sentence()),
+        })
     }
 
-    /// The program ended and is not done: saves what can be saved.
-    async fn leave_off(
+    /// Ships what the program left, as far as it can be. An error changes the attempt's end.
+    async fn ship(
         &self,
         next: Next,
         shipper: &mut Shipper<'a, S, W>,
-        published_at_notice: Option<u64>,
-        leave_by: Option<Duration>,
-    ) -> Result<Ending, AgentError> {
-        let last = shipper.ship_last(self.settings.patience);
-        let last = until(self.world, leave_by, last).await;
-        let (patience, outcome) = last.unwrap_or_else(|| {
-            tracing::error!("the host goes before the last of it is shipped");
-            (Duration::ZERO, Ok(()))
-        });
+        step: u64,
+    ) -> Result<(), AgentError> {
+        let patience = self.settings.patience;
+        if next == Next::PublishOutput {
+            return shipper.publish_output(patience, step).await;
+        }
+        let (patience, outcome) = shipper.ship_last(patience).await;
         if let Err(error) = outcome {
             if is_final(&error) {
                 return Err(error);
             }
             tracing::error!("could not ship the last of it: {}", error.sentence());
         }
-        if next == Next::Preempted {
-            // By the steps: a host's clock may be set back meanwhile.
-            let published = shipper.last_published().map(|(step, _)| step);
-            return Ok(Ending::preempted(
-                published.is_some() && published != published_at_notice,
-            ));
-        }
-        if let Err(error) = shipper.ship_remains(patience).await {
+        if next != Next::Preempted
+            && let Err(error) = shipper.ship_remains(patience).await
+        {
             tracing::error!("could not ship what the program left: {}", error.sentence());
         }
-        Ok(match next {
-            Next::Failed(code) => Ending::of(AttemptOutcome::Failed, code),
-            Next::Stalled(why) => Ending::failed(exit_code::STALLED, why.sentence()),
-            Next::Leave | Next::PublishOutput | Next::Preempted => {
-                unreachable!("these ends are told apart before")
-            }
-        })
-    }
-
-    /// When shipping ends, so that there is a record before the host is gone; in the world's uptime.
-    fn leave_by(&self, notice: &Notice) -> Duration {
-        let within = match notice.kind {
-            Kind::Spot => self.settings.leave_after_notice,
-            Kind::Sigterm => self.settings.leave_after_sigterm,
-        };
-        notice.uptime + within
+        Ok(())
     }
 
     /// Writes the record, whatever happened, and answers the code to exit with.

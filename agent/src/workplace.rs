@@ -46,6 +46,8 @@ pub(crate) struct Workplace {
     input: PathBuf,
     pub(crate) checkpoints: PathBuf,
     pub(crate) output: PathBuf,
+    /// What is on its way is held here; made when there is something.
+    pub(crate) shipping: PathBuf,
     params: PathBuf,
 }
 
@@ -66,6 +68,7 @@ impl Workplace {
             input: own.join("input"),
             checkpoints: own.join("checkpoints"),
             output: own.join("output"),
+            shipping: own.join("shipping"),
             params: own.join("params.json"),
             own,
         };

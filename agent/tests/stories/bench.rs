@@ -73,8 +73,8 @@ impl Bench {
         settings.sweep_every = Duration::from_millis(20);
         settings.patience = Duration::from_millis(300);
         settings.grace_after_stop = Duration::from_millis(500);
-        settings.grace_after_sigterm = Duration::from_secs(2);
-        settings.grace_after_notice = Duration::from_secs(2);
+        settings.after_sigterm.program = Duration::from_secs(2);
+        settings.after_notice.program = Duration::from_secs(2);
         let job = JobDocument {
             schema: 1,
             run_id: "recommender-20261123T0200Z".parse::<RunId>().unwrap(),
@@ -242,6 +242,16 @@ impl Bench {
             );
         }
         manifest.files.into_iter().map(|file| file.path).collect()
+    }
+
+    /// A folder of the one attempt at work.
+    pub(crate) fn own(&self, name: &str) -> Option<PathBuf> {
+        let folder = self.leftovers().first()?.join(name);
+        folder.is_dir().then_some(folder)
+    }
+
+    pub(crate) fn has_record(&self, attempt: u32) -> bool {
+        self.result(attempt, "attempt.json").is_some()
     }
 
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {

@@ -128,18 +128,18 @@ async fn a_killed_agent_takes_its_program_along_and_the_next_attempt_goes_on() {
     assert_eq!(bench.record(2).resumed_from, Some(step));
 }
 
+/// The grandchild outlives its parent, leaves the group, and ends while the program goes on.
+pub(crate) const ORPHANS: &str = r#"cd "$TRAINSPOT_OUTPUT_DIR"
+    (setsid bash -c 'echo $$ >orphan; while [ ! -e go ]; do read -rt 0.01 <> <(:); done' &)
+    while [ ! -s orphan ]; do read -rt 0.01 <> <(:); done
+    orphan=$(<orphan); grep PPid "/proc/$orphan/status" | tr -dc 0-9 >parent; echo "$PPID" >agent
+    : >go; n=0
+    while [ -e "/proc/$orphan" ] && ((n < 500)); do n=$((n + 1)); read -rt 0.01 <> <(:); done
+    [ ! -e "/proc/$orphan" ]"#;
+
 #[tokio::test]
 async fn orphans_are_inherited_and_reaped() {
-    // The grandchild outlives its parent, leaves the group, and ends while the program goes on.
-    let bench = Bench::train(shell(
-        r#"cd "$TRAINSPOT_OUTPUT_DIR"
-        (setsid bash -c 'echo $$ >orphan; while [ ! -e go ]; do read -rt 0.01 <> <(:); done' &)
-        while [ ! -s orphan ]; do read -rt 0.01 <> <(:); done
-        orphan=$(<orphan); grep PPid "/proc/$orphan/status" | tr -dc 0-9 >parent; echo "$PPID" >agent
-        : >go; n=0
-        while [ -e "/proc/$orphan" ] && ((n < 500)); do n=$((n + 1)); read -rt 0.01 <> <(:); done
-        [ ! -e "/proc/$orphan" ]"#,
-    ));
+    let bench = Bench::train(shell(ORPHANS));
     let s3 = serve_s3(bench.store.clone()).await;
     let log = bench.folder.path().join("log");
 
@@ -199,7 +199,7 @@ async fn a_wrong_environment_or_command_line_is_64_in_one_sentence() {
 }
 
 /// How a record is written when the environment is against it.
-fn wrapped(agent: &Command, script: &str) -> Command {
+pub(crate) fn wrapped(agent: &Command, script: &str) -> Command {
     let agent = agent.as_std();
     let mut command = Command::new("bash");
     command

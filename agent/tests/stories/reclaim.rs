@@ -101,7 +101,7 @@ async fn told_to_go_with_nothing_new_is_76() {
 #[tokio::test]
 async fn a_program_that_hears_nothing_is_killed_in_time() {
     let mut bench = Bench::train(count(100_000, 100_000, "deaf"));
-    bench.settings.grace_after_sigterm = std::time::Duration::from_millis(200);
+    bench.settings.after_sigterm.program = std::time::Duration::from_millis(200);
     let attempt = bench.start("job", 1);
     until("the program is at work", || bench.leftover_step() > 0).await;
 

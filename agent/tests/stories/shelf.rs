@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Error;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -12,10 +13,12 @@ use trainspot_edge::store::{
 };
 
 /// What goes wrong with every key that holds the text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     Unreachable(&'static str),
     Denied(&'static str),
+    /// No answer, until the fault is another one.
+    Silent(&'static str),
 }
 
 #[derive(Debug, Default)]
@@ -173,23 +176,36 @@ impl Shelf {
         self.0.lock().unwrap().uploads.remove(upload);
     }
 
-    pub(crate) fn check(&self, key: &str) -> Result<(), StoreError> {
-        match &self.0.lock().unwrap().fault {
-            Some(Fault::Unreachable(text)) if key.contains(text) => Err(StoreError::Unreachable {
-                what: key.to_owned(),
-                source: Error::other("connection refused").into(),
-            }),
-            Some(Fault::Denied(text)) if key.contains(text) => Err(StoreError::Denied {
-                what: key.to_owned(),
-            }),
-            _ => Ok(()),
+    fn fault(&self, key: &str) -> Option<Fault> {
+        let fault = self.0.lock().unwrap().fault?;
+        let (Fault::Unreachable(text) | Fault::Denied(text) | Fault::Silent(text)) = fault;
+        key.contains(text).then_some(fault)
+    }
+
+    pub(crate) async fn check(&self, key: &str) -> Result<(), StoreError> {
+        loop {
+            match self.fault(key) {
+                Some(Fault::Unreachable(_)) => {
+                    return Err(StoreError::Unreachable {
+                        what: key.to_owned(),
+                        source: Error::other("connection refused").into(),
+                    });
+                }
+                Some(Fault::Denied(_)) => {
+                    return Err(StoreError::Denied {
+                        what: key.to_owned(),
+                    });
+                }
+                Some(Fault::Silent(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                None => return Ok(()),
+            }
         }
     }
 }
 
 impl Store for Shelf {
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Fetched>, StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         Ok(self.read(bucket, key))
     }
 
@@ -200,12 +216,12 @@ impl Store for Shelf {
         body: Vec<u8>,
         condition: Condition,
     ) -> Result<Put, StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         Ok(self.write(bucket, key, body, &condition))
     }
 
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Listed>, StoreError> {
-        self.check(prefix)?;
+        self.check(prefix).await?;
         let listed = self.keys(bucket, prefix).into_iter().filter_map(|key| {
             let object = self.read(bucket, &key)?;
             let size = object.body.len() as u64;
@@ -232,7 +248,7 @@ impl Store for Shelf {
         span: Span,
         if_match: Option<&str>,
     ) -> Result<Option<Piece>, StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         self.span(bucket, key, span, if_match)
     }
 
@@ -243,7 +259,7 @@ impl Store for Shelf {
         bytes: Bytes,
         crc32: u32,
     ) -> Result<(), StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         assert_eq!(crc32fast::hash(&bytes), crc32, "{key}");
         self.0.lock().unwrap().sent.push(key.to_owned());
         self.write(bucket, key, bytes.to_vec(), &Condition::Always);
@@ -251,7 +267,7 @@ impl Store for Shelf {
     }
 
     async fn begin_upload(&self, _: &str, key: &str) -> Result<String, StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         Ok(self.begin())
     }
 
@@ -264,7 +280,7 @@ impl Store for Shelf {
         bytes: Bytes,
         crc32: u32,
     ) -> Result<UploadedPart, StoreError> {
-        self.check(&format!("{key} part {number}"))?;
+        self.check(&format!("{key} part {number}")).await?;
         assert_eq!(crc32fast::hash(&bytes), crc32, "{key}");
         let size = bytes.len() as u64;
         if !self.part(key, upload, number, bytes) {
@@ -286,7 +302,7 @@ impl Store for Shelf {
         _: &[UploadedPart],
         _: u32,
     ) -> Result<(), StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         if self.complete(bucket, key, upload) {
             Ok(())
         } else {
@@ -295,7 +311,7 @@ impl Store for Shelf {
     }
 
     async fn abort_upload(&self, _: &str, key: &str, upload: &str) -> Result<(), StoreError> {
-        self.check(key)?;
+        self.check(key).await?;
         self.forget(upload);
         Ok(())
     }

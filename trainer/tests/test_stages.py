@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import RUN_ID, TINY
 
-from trainer import baselines, rule
+from trainer import baselines, judged_users, rule
 from trainer import top_k as blocks
 from trainer.atomic import sha256_of, write_json
 from trainer.config import CANDIDATES, EvaluateConfig, RecommendConfig
@@ -453,6 +453,23 @@ def test_a_champion_of_earlier_data_serves_by_the_rule_of_this_data(trained, tmp
     shards_of(trained, tmp_path, "network", 2, inputs=champion)
 
     assert run_gather(trained, tmp_path)["repeats"] is True
+
+
+def test_above_the_limit_a_part_of_the_users_is_judged_and_said_to_be(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(judged_users, "MOST_CASES", 30)
+    monkeypatch.setattr(judged_users, "LEAST_USERS", 9)
+
+    report = evaluate_with(trained, trained.inputs, tmp_path)
+
+    card = (tmp_path / "model-card.md").read_text()
+    users = {"p2_rolling": (9, 39), "p1": (30, 40)}
+    for name, protocol in report["protocols"].items():
+        kept, of = users[name]
+        assert protocol["users"] == kept
+        assert f"Judged are {kept} of {of} users, chosen by a hash" in protocol["description"]
+        assert protocol["description"] in card
 
 
 def evaluate_with(trained, inputs, out, **params):

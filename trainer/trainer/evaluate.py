@@ -15,6 +15,7 @@ from trainer.config import BASELINES, EvaluateConfig
 from trainer.dataset import Interactions, read_interactions
 from trainer.evaluation_card import evaluation_card
 from trainer.failure import BelowFloor, ConfigurationError, DataError, Unfitting
+from trainer.judged_users import judged
 from trainer.measured import CHAMPION, GATE_METRIC
 from trainer.metrics import Candidate, blocks_of
 from trainer.progress import Progress
@@ -58,7 +59,8 @@ def evaluate(
     rolling = p2_rolling(events, going_by.repeats)
     if len(rolling.cases) == 0 or rolling.fit.n_events == 0:
         raise DataError(nothing_to_judge(rolling), REPEATS_HINT)
-    out_of_time = p1_leave_one_out(events)
+    rolling, p2_judged = judged(rolling, events.user_ids, config.seed)
+    out_of_time, p1_judged = judged(p1_leave_one_out(events), events.user_ids, config.seed)
     alive = Steps(progress)
     alive.plan(
         (len(BASELINES) + 1)
@@ -89,8 +91,9 @@ def evaluate(
             f"{RULE_TEXT}, as in what is served (`repeats` is false, with {rolling.repeats} later "
             "repeats left out: "
         )
-    p2_text = P2_TEXT + f"{rule_text}{going_by.reason})." + (champion.text if champion else "")
-    p1_text = P1_TEXT + RULE_TEXT + "."
+    p2_text = P2_TEXT + f"{rule_text}{going_by.reason})." + p2_judged
+    p2_text += champion.text if champion else ""
+    p1_text = P1_TEXT + RULE_TEXT + "." + p1_judged
     if "network" not in p1_contenders:
         p1_text += " The network was not fitted for this protocol (`p1_network_epochs` is 0)."
     report = {

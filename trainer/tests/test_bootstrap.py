@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer.bootstrap import interval, resampled_means
+from trainer.bootstrap import RESAMPLES, RESAMPLES_AT_ONCE, interval, resampled_means
 
 
 def test_interval_of_a_mean_is_near_the_normal_one():
@@ -20,6 +20,14 @@ def test_same_seed_gives_the_same_resamples():
 
     assert np.array_equal(resampled_means(values, 3), resampled_means(values, 3))
     assert not np.array_equal(resampled_means(values, 3), resampled_means(values, 4))
+
+
+def test_a_sign_of_life_comes_after_each_few_resamples():
+    said = []
+
+    resampled_means(np.arange(20.0).reshape(10, 2), 3, alive=said.append)
+
+    assert said == ["resampling users"] * (RESAMPLES // RESAMPLES_AT_ONCE)
 
 
 def test_differences_are_paired():

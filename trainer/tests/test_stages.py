@@ -12,6 +12,7 @@ from conftest import RUN_ID, TINY
 from trainer import baselines, judged_users, rule
 from trainer import top_k as blocks
 from trainer.atomic import sha256_of, write_json
+from trainer.bootstrap import RESAMPLES, RESAMPLES_AT_ONCE
 from trainer.config import CANDIDATES, EvaluateConfig, RecommendConfig
 from trainer.dataset import read_interactions
 from trainer.evaluate import evaluate
@@ -470,6 +471,18 @@ def test_above_the_limit_a_part_of_the_users_is_judged_and_said_to_be(
         assert protocol["users"] == kept
         assert f"Judged are {kept} of {of} users, chosen by a hash" in protocol["description"]
         assert protocol["description"] in card
+
+
+def test_resampling_is_no_stall(trained, tmp_path, monkeypatch):
+    """The agent ends what shows no new step for ten minutes."""
+    steps = []
+    monkeypatch.setattr(Progress, "tick", lambda _, step, total, detail: steps.append(detail))
+
+    report = with_champion(trained, tmp_path, EvaluateConfig(champion_candidate="ials"))
+
+    tables = [report["champion"], *report["protocols"].values()]
+    tables += [row for one in report["protocols"].values() for row in one["segments"]]
+    assert steps.count("resampling users") >= len(tables) * RESAMPLES // RESAMPLES_AT_ONCE
 
 
 def evaluate_with(trained, inputs, out, **params):

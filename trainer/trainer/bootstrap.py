@@ -3,12 +3,16 @@ paired: what makes one user easy for all candidates cancels out."""
 
 import numpy as np
 
+from trainer.alive import Alive, silent
+
 RESAMPLES = 2_000
 RESAMPLES_AT_ONCE = 50
 LOW, HIGH = 2.5, 97.5
 
 
-def resampled_means(values: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+def resampled_means(
+    values: np.ndarray, seed: int, resamples: int = RESAMPLES, alive: Alive = silent
+) -> np.ndarray:
     """Means of the columns of `values` (users x anything) over `resamples` draws of users."""
     users = values.shape[0]
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -18,6 +22,7 @@ def resampled_means(values: np.ndarray, seed: int, resamples: int = RESAMPLES) -
         drawn = generator.integers(0, users, (last - first, users))
         counts = np.stack([np.bincount(row, minlength=users) for row in drawn])
         means[first:last] = counts @ values / users
+        alive("resampling users")
     return means
 
 

@@ -82,7 +82,6 @@ def evaluate(
         )
     p1 = score(p1_contenders, out_of_time, events, alive) if len(out_of_time.cases) else None
 
-    alive("resampling users")
     means = {name: user_means(p2, name)[GATE_METRIC].mean() for name in names}
     best = max(names, key=lambda name: (means[name], -names.index(name)))
     rule_text = REPEATS_TEXT
@@ -103,7 +102,9 @@ def evaluate(
         "best": best,
         rule.KEY: going_by.record(),
         "left_out": left_out,
-        "protocols": {"p2_rolling": measured.protocol(p2, names, (best,), p2_text, config.seed)},
+        "protocols": {
+            "p2_rolling": measured.protocol(p2, names, (best,), p2_text, config.seed, alive)
+        },
         "champion": None,
         "fan_out": fan_out.estimate(names, events.n_users, events.n_items, saved.config),
     }
@@ -111,10 +112,18 @@ def evaluate(
         p1_names = [name for name in names if name in p1_contenders]
         p1_best = max(p1_names, key=lambda name: user_means(p1, name)[GATE_METRIC].mean())
         leading = (p1_best, best)
-        report["protocols"]["p1"] = measured.protocol(p1, p1_names, leading, p1_text, config.seed)
+        report["protocols"]["p1"] = measured.protocol(
+            p1, p1_names, leading, p1_text, config.seed, alive
+        )
     if champion is not None:
         report["champion"] = measured.champion_report(
-            config.champion_run_id or "", champion.name, champion.can_serve, p2, best, config.seed
+            config.champion_run_id or "",
+            champion.name,
+            champion.can_serve,
+            p2,
+            best,
+            config.seed,
+            alive,
         )
     write_json(out_dir / "metrics.json", report)
     card = evaluation_card(saved.about, report)

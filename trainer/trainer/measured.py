@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer import metrics
+from trainer.alive import Alive, silent
 from trainer.atomic import rfc3339
 from trainer.bootstrap import interval, resampled_means
 from trainer.metrics import METRICS
@@ -19,13 +20,18 @@ EVERYBODY = "network"  # set against all others whether or not it leads
 
 
 def protocol(
-    scored: Scored, names: list[str], leading: tuple[str, ...], description: str, seed: int
+    scored: Scored,
+    names: list[str],
+    leading: tuple[str, ...],
+    description: str,
+    seed: int,
+    alive: Alive = silent,
 ) -> dict[str, Any]:
     """The report of one protocol; those `leading`, and the network, are set against all others."""
     by_name = {name: user_means(scored, name) for name in names}
     columns = [(name, metric) for name in names for metric in METRICS]
     table = np.stack([by_name[name][metric] for name, metric in columns], axis=1)
-    drawn = dict(zip(columns, resampled_means(table, seed).T, strict=True))
+    drawn = dict(zip(columns, resampled_means(table, seed, alive=alive).T, strict=True))
     mean = dict(zip(columns, table.mean(axis=0), strict=True))
     first = [name for name in dict.fromkeys((*leading, EVERYBODY)) if name in names]
     pairs = [
@@ -62,7 +68,7 @@ def protocol(
             for one, other in pairs
             for metric in METRICS
         ],
-        "segments": segments(scored, names, seed),
+        "segments": segments(scored, names, seed, alive),
     }
 
 
@@ -72,7 +78,9 @@ def estimate(mean: float, drawn: np.ndarray) -> dict[str, float]:
     return {"mean": float(mean), "low": low, "high": high}
 
 
-def segments(scored: Scored, names: list[str], seed: int) -> list[dict[str, Any]]:
+def segments(
+    scored: Scored, names: list[str], seed: int, alive: Alive = silent
+) -> list[dict[str, Any]]:
     """The gate's metric by how much was known of the user, and by how popular the target is."""
     rows = []
     for name, targets in fine_segments(scored):
@@ -80,7 +88,7 @@ def segments(scored: Scored, names: list[str], seed: int) -> list[dict[str, Any]
         if users == 0:
             continue
         table = np.stack([user_means(scored, one, targets)[GATE_METRIC] for one in names], axis=1)
-        drawn = resampled_means(table, seed)
+        drawn = resampled_means(table, seed, alive=alive)
         rows.append(
             {
                 "name": name,
@@ -96,12 +104,18 @@ def segments(scored: Scored, names: list[str], seed: int) -> list[dict[str, Any]
 
 
 def champion_report(
-    run_id: str, candidate: str, can_serve: bool, scored: Scored, best: str, seed: int
+    run_id: str,
+    candidate: str,
+    can_serve: bool,
+    scored: Scored,
+    best: str,
+    seed: int,
+    alive: Alive = silent,
 ) -> dict[str, Any]:
     """The champion re-scored on this split, and the challenger against it. One that cannot serve
     this data any more has no lists, so nothing is said about them."""
     ours, theirs = user_means(scored, best)[GATE_METRIC], user_means(scored, CHAMPION)[GATE_METRIC]
-    drawn = resampled_means(np.stack([ours, theirs], axis=1), seed)
+    drawn = resampled_means(np.stack([ours, theirs], axis=1), seed, alive=alive)
     outcome = scored.outcomes[CHAMPION]
     rows = []
     for name, targets in coarse_segments(scored):

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import RUN_ID, TINY
 
-from trainer import baselines, judged_users, rule
+from trainer import baselines, candidates, judged_users, model_files, rule
+from trainer import metrics as ranking
 from trainer import top_k as blocks
 from trainer.atomic import sha256_of, write_json
 from trainer.bootstrap import RESAMPLES, RESAMPLES_AT_ONCE
@@ -471,6 +472,17 @@ def test_above_the_limit_a_part_of_the_users_is_judged_and_said_to_be(
         assert protocol["users"] == kept
         assert f"Judged are {kept} of {of} users, chosen by a hash" in protocol["description"]
         assert protocol["description"] in card
+
+
+def test_a_block_of_the_evaluation_is_no_more_to_the_network(trained, monkeypatch):
+    """It pads to a fixed number of rows, and would compute what nobody asked for."""
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", 12 * 30)
+    events = read_interactions(trained.data)
+    saved = model_files.load(trained.inputs / "train" / "model", model_files.EVALUATED)
+
+    network = candidates.network(saved, events)
+
+    assert network.size == ranking.block_rows(events.n_items) == 12
 
 
 def test_resampling_is_no_stall(trained, tmp_path, monkeypatch):

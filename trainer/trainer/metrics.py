@@ -68,9 +68,14 @@ def hide_seen(scores: np.ndarray, item: np.ndarray, start: np.ndarray, end: np.n
     scores[rows, item[np.repeat(start, lengths) + within]] = -np.inf
 
 
+def block_rows(n_items: int) -> int:
+    """How many histories `run_candidate` has scored at once."""
+    return max(1, BLOCK_CELLS // n_items)
+
+
 def blocks_of(cases: Cases, n_items: int) -> int:
     """In how many blocks `run_candidate` ranks, with a sign of life after each."""
-    return -(-len(cases) // max(1, BLOCK_CELLS // n_items))
+    return -(-len(cases) // block_rows(n_items))
 
 
 def run_candidate(
@@ -87,7 +92,7 @@ def run_candidate(
     listed = np.zeros(n_items, np.int64)
     by_row = np.argsort(cases.target_row, kind="stable")
     sorted_rows = cases.target_row[by_row]
-    size = max(1, BLOCK_CELLS // n_items)
+    size = block_rows(n_items)
     for first in range(0, len(cases), size):
         last = min(first + size, len(cases))
         start, end = cases.start[first:last], cases.end[first:last]

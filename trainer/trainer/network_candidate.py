@@ -14,6 +14,7 @@ import numpy as np
 from trainer import network
 from trainer.best_items import Factors
 from trainer.config import TrainConfig
+from trainer.metrics import block_rows
 from trainer.top_k import MOST_ROWS, rows_at_once
 
 
@@ -32,7 +33,9 @@ class NetworkCandidate:
         """`fitted[i]` says whether the model's item i was in its training data; `item_rows[j]`
         is the model's item for the dataset's item j, or -1; `user_rows` likewise."""
         self.length = network.window_length(config)
-        self.size = rows_at_once(max(len(fitted), len(item_rows)))
+        # As many as the evaluation asks for at once: more would be padding. Or as may be held.
+        asked, held = block_rows(len(item_rows)), rows_at_once(max(len(fitted), len(item_rows)))
+        self.size = min(asked, held)
         self.model = network.build(config, n_model_users, len(fitted))
         self.weights = [jnp.asarray(value) for value in weights]
         self.other = [variable.value for variable in self.model.non_trainable_variables]

@@ -31,6 +31,19 @@ def test_bad_configuration_is_64(place):
     assert "trainer: `epochs` must be positive, received: 0" in errors
 
 
+def test_a_last_step_that_diverges_is_64_and_leaves_no_model(place):
+    """No loss tells of it: that of the last step is from before its update."""
+    out = place.root / "out"
+    whole = {"epochs": 1, "refit_epochs": 0, "batch_size": 2048, "learning_rate": 1e30}
+
+    code, _ = place.call("train", out, params={**place.params, **whole})
+
+    assert code == 64
+    assert failure(out)["reason"].startswith("the weights must be numbers below 1e+15, received: ")
+    assert "lower `learning_rate` (1e+30)" in failure(out)["hint"]
+    assert not (out / "model").exists()
+
+
 @pytest.mark.parametrize("stage", ["gather", "recommend"])
 def test_bad_data_is_65_with_file_and_column(place, stage):
     pq.write_table(table().drop(["item_id"]), place.data / "interactions.parquet")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from trainer import metrics
-from trainer.baselines import Popularity
+from trainer.baselines import Popularity, Silent
+from trainer.failure import DataError
 from trainer.split import Cases
 
 
@@ -68,3 +69,21 @@ def test_popularity_lift_is_one_for_lists_like_the_data():
 
     assert metrics.popularity_lift(alike, counts) == pytest.approx(1.0)
     assert metrics.popularity_lift(leaning, counts) == pytest.approx(4 / (20 / 6))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(value):
+    """NaN is neither above nor beside anything: it would be the best of ranks."""
+    item, cases = np.array([0, 2]), Cases(*(np.array([one]) for one in (0, 0, 1, 0, 2)))
+    broken = Popularity(np.array([value, 5, 4, 1], np.float32))
+
+    with pytest.raises(DataError) as caught:
+        metrics.run_candidate(broken, item, cases, 4, doing="scoring network")
+
+    assert caught.value.reason == "scoring network must give numbers, received: NaN or infinity"
+
+
+def test_a_candidate_that_hides_all_is_no_mistake():
+    item, cases = np.array([0, 2]), Cases(*(np.array([one]) for one in (0, 0, 1, 0, 2)))
+
+    assert metrics.run_candidate(Silent(4), item, cases, 4).ranks.tolist() == [2.5]

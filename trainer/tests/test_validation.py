@@ -142,3 +142,15 @@ def test_without_patience_nothing_is_judged_and_all_of_the_fit_is_used(events):
 
     assert loop.validated == []
     assert not loop.validation_due
+
+
+def test_weights_that_are_no_numbers_are_never_the_best(events):
+    loop = judged_loop(events)
+    run_to_unjudged(loop, loop.per_epoch[0])
+    good, other = loop.state.trainable, loop.state.other
+    broken = [np.full(value.shape, np.nan, np.float32) for value in good]
+
+    sums = loop.validation.batch(broken, other, 0)
+
+    assert sums[0] == 0
+    assert 0 < loop.validation.batch(good, other, 0)[0] < sums[1]

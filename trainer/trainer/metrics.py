@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from trainer.alive import Alive, silent
+from trainer.failure import DataError
 from trainer.split import Cases
 
 METRICS = ("ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20")
@@ -87,7 +88,9 @@ def run_candidate(
     alive: Alive = silent,
     doing: str = "scoring",
 ) -> Outcome:
-    """Ranks every target of every case, among the items that its user did not have yet or all."""
+    """Ranks every target of every case, among the items that its user did not have yet or all.
+    Raises `DataError` where the candidate gives scores that are no numbers: nothing stands above
+    a NaN, so it would have the best rank of all."""
     ranks = np.empty(len(cases.target_row))
     listed = np.zeros(n_items, np.int64)
     by_row = np.argsort(cases.target_row, kind="stable")
@@ -97,6 +100,12 @@ def run_candidate(
         last = min(first + size, len(cases))
         start, end = cases.start[first:last], cases.end[first:last]
         scores = candidate.scores(item, start, end, cases.user[first:last])
+        if not (scores < np.inf).all():
+            raise DataError(
+                f"{doing} must give numbers, received: NaN or infinity",
+                "its training diverged: lower `learning_rate`, and look at the loss curve of the "
+                "run",
+            )
         if hides_seen:
             hide_seen(scores, item, start, end)
         listed += top_counts(scores, n_items)

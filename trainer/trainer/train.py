@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trainer import checkpoint, factory, model_files, rule
 from trainer.atomic import write_bytes, write_json
 from trainer.cold_start import Clock, ColdStart, since_process_start_s
@@ -22,6 +24,9 @@ from trainer.split import REPEATS_HINT, Split, nothing_to_judge, p2_rolling
 from trainer.stretches import best_epoch, run, validated
 from trainer.watchdog import Watchdog
 from trainer.xla_cache import opened
+
+# Sums of products of two such are still numbers in float32, which end at 3e38.
+MOST_WEIGHT = 1e15
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,8 @@ def train(
     served, evaluated = loop.weights()
     model_dir = folders.out / "model"
     weights = {model_files.SERVED: served, model_files.EVALUATED: evaluated}
+    for tensors in weights.values():
+        refuse_what_diverged(config, tensors)
     about = model_files.save(model_dir, config, events, split, decided, weights)
     last_loss = float(loop.losses[loop.step - 1])
     write_bytes(folders.out / "model-card.md", model_card(about, events, last_loss).encode())
@@ -143,6 +150,18 @@ def refuse_what_cannot_be_learnt(split: Split) -> None:
     """A split with an empty side cannot be trained on or judged."""
     if split.fit.n_events == 0 or len(split.cases) == 0:
         raise DataError(nothing_to_judge(split), REPEATS_HINT)
+
+
+def refuse_what_diverged(config: TrainConfig, weights: dict[str, np.ndarray]) -> None:
+    """What the last steps made of the weights: no loss tells, each is from before its update."""
+    for name, value in weights.items():
+        largest = float(np.abs(value).max(initial=0.0))
+        if not largest < MOST_WEIGHT:
+            raise ConfigurationError(
+                f"the weights must be numbers below {MOST_WEIGHT:g}, received: {largest:g} in "
+                f"`{name}`",
+                f"training diverged: lower `learning_rate` ({config.learning_rate})",
+            )
 
 
 def newest(

@@ -94,5 +94,7 @@ def judge(
     rival = rival.at[at].set(False)
     rival = rival & (jnp.arange(scores.shape[-1]) != batch.target[..., None])
     rank = 1 + (rival & (scores > own)).sum(-1) + 0.5 * (rival & (scores == own)).sum(-1)
-    gain = jnp.where(rank <= LIST_LENGTH, 1 / jnp.log2(rank + 1.0), 0.0)
+    # Nothing stands above a NaN, nor does a NaN above anything: such a row has found nothing.
+    numbers = jnp.isfinite(scores[..., 1:]).all(-1)
+    gain = jnp.where(numbers & (rank <= LIST_LENGTH), 1 / jnp.log2(rank + 1.0), 0.0)
     return jnp.stack([(gain * batch.weight).sum(), batch.weight.sum()])

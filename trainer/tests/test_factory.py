@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -184,6 +185,125 @@ def test_an_own_model_learns_is_judged_and_serves(own, tmp_path):
         return [row for table in read for row in table.to_pylist()]
 
     assert rows(1) == rows(2)
+
+
+NARROW = """import keras
+
+def gru(n_items, params):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Embedding(n_items + 1, params["dim"]),
+            layers.GRU(params["dim"], return_sequences=True),
+            layers.Dense(n_items),
+        ]
+    )
+"""
+# Other code under the old name: other shapes, the old shapes with other maths, another name.
+CHANGED = {
+    "wider": NARROW.replace('GRU(params["dim"]', 'GRU(2 * params["dim"]'),
+    "other maths": NARROW.replace("return_sequences", 'activation="relu", return_sequences'),
+    "renamed": NARROW.replace("def gru", "def lstm"),
+}
+
+
+class Shop:
+    """A module of the user's own, as a process that starts now would import it."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder = folder
+        monkeypatch.syspath_prepend(folder)
+
+    def holds(self, text):
+        (self.folder / "shop_models.py").write_text(text)
+        sys.modules.pop("shop_models", None)
+        shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
+        importlib.invalidate_caches()
+
+
+@pytest.fixture(scope="module")
+def of_the_shop(tmp_path_factory):
+    """A run that trained the narrow model of a shop's module, which is to be the champion."""
+    root = tmp_path_factory.mktemp("shop")
+    made = Place(root, {**TINY, "epochs": 2, "model": "shop_models:gru"})
+    pq.write_table(table(), made.data / "interactions.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        Shop(root, patch).holds(NARROW)
+        code, errors = made.call("train", made.inputs / "train")
+    assert code == 0, errors
+    return made
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_champion_of_other_code_is_named_as_such_and_scores_nothing(
+    trained, of_the_shop, tmp_path, monkeypatch, change
+):
+    inputs = tmp_path / "in"
+    shutil.copytree(trained.inputs / "train", inputs / "train")
+    shutil.copytree(of_the_shop.inputs / "train", inputs / "champion")
+    Shop(tmp_path, monkeypatch).holds(CHANGED[change])
+    place = Place(tmp_path, {"champion_candidate": "network", "champion_run_id": "tiny-1"})
+    shutil.copytree(trained.data, place.data, dirs_exist_ok=True)
+
+    code, errors = place.call("evaluate", tmp_path / "out")
+
+    assert code == 0, errors
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    said = report["protocols"]["p2_rolling"]["description"]
+    assert "The champion, network, cannot serve any more and scores nothing: `model` " in said
+    assert report["champion"]["ndcg_at_10"]["mean"] == 0
+    assert "coverage" not in report["champion"]
+
+
+def test_a_champion_of_the_same_code_is_scored(trained, of_the_shop, tmp_path, monkeypatch):
+    inputs = tmp_path / "in"
+    shutil.copytree(trained.inputs / "train", inputs / "train")
+    shutil.copytree(of_the_shop.inputs / "train", inputs / "champion")
+    Shop(tmp_path, monkeypatch).holds(NARROW)
+    place = Place(tmp_path, {"champion_candidate": "network", "champion_run_id": "tiny-1"})
+    shutil.copytree(trained.data, place.data, dirs_exist_ok=True)
+
+    code, errors = place.call("evaluate", tmp_path / "out")
+
+    assert code == 0, errors
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert report["champion"]["ndcg_at_10"]["mean"] > 0
+    assert "coverage" in report["champion"]
+
+
+def test_other_code_recommends_nothing(of_the_shop, tmp_path, monkeypatch):
+    Shop(tmp_path, monkeypatch).holds(CHANGED["other maths"])
+
+    code, errors = of_the_shop.call("recommend", tmp_path / "out", params={"top_k": 5})
+
+    assert code == 64
+    reason = json.loads((tmp_path / "out" / "failure.json").read_text())["reason"]
+    assert reason.startswith(
+        "`model` shop_models:gru must be the code that these weights were trained with "
+        "(shop_models:gru sha256:"
+    )
+    assert reason in errors
+
+
+def test_a_model_from_before_code_was_recorded_still_serves(of_the_shop, tmp_path, monkeypatch):
+    old = Place(tmp_path)
+    shutil.copytree(of_the_shop.root / "in", old.inputs, dirs_exist_ok=True)
+    shutil.copytree(of_the_shop.data, old.data, dirs_exist_ok=True)
+    path = old.inputs / "train" / "model" / "config.json"
+    about = json.loads(path.read_text())
+    del about["code"]
+    path.write_text(json.dumps(about))
+    shop = Shop(tmp_path, monkeypatch)
+    shop.holds(CHANGED["other maths"])
+
+    code, errors = old.call("recommend", tmp_path / "out", params={"top_k": 5})
+
+    assert code == 0, errors
+    # Weights that do not fit are refused for that alone.
+    shop.holds(CHANGED["wider"])
+    code, errors = old.call("recommend", tmp_path / "wider", params={"top_k": 5})
+    assert code == 64
+    assert "`model` shop_models:gru must have weights of the shapes that were trained" in errors
 
 
 def test_an_own_model_resumes_exactly(own, tmp_path):

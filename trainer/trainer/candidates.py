@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from trainer import baselines, model_files
+from trainer import baselines, factory, model_files
 from trainer.alive import Alive, silent
 from trainer.config import BASELINES, TrainConfig
 from trainer.dataset import Interactions
-from trainer.failure import DataError, Unfitting
+from trainer.failure import ConfigurationError, DataError, Unfitting
 from trainer.metrics import Candidate
 
 
@@ -35,7 +35,9 @@ def candidate(
 
 
 def network(saved: model_files.SavedModel, events: Interactions) -> Candidate:
-    """A saved network, its ids matched with those of `events`."""
+    """A saved network, its ids matched with those of `events`. Raises `ConfigurationError` where
+    the code that builds it is not what its weights were trained with."""
+    refuse_other_code(saved)
     from trainer.network_candidate import NetworkCandidate
 
     return NetworkCandidate(
@@ -46,6 +48,23 @@ def network(saved: model_files.SavedModel, events: Interactions) -> Candidate:
         user_rows=saved.user_rows(events),
         n_model_users=len(saved.user_ids),
     )
+
+
+def refuse_other_code(saved: model_files.SavedModel) -> None:
+    """A factory's model is built anew from today's module: weights in other layers score, and score
+    wrong. A model from before its code was recorded is taken at its word."""
+    model = saved.config.model
+    if not factory.is_own(model):
+        return
+    factory.factory(model)  # what cannot be imported is refused in its words
+    trained, here = saved.about.get(model_files.CODE), factory.identity(model)
+    if trained not in (None, here):
+        raise ConfigurationError(
+            f"`model` {model} must be the code that these weights were trained with ({trained}), "
+            f"received: {here}",
+            "give changed code another name, and keep the old one in the image while its model "
+            "serves",
+        )
 
 
 def network_fitted_on(

@@ -3,7 +3,7 @@
 `metrics.json` is read by the gate; its shape is a contract. Beside it lies the model card.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,17 +180,24 @@ def the_champion(
                 "`champion_candidate` must be set where `champion/` is an input, received nothing"
             )
         return None
+    silent = Champion(name, Silent(events.n_items), can_serve=False)
     if name in left_out:
         text = f" The champion, {name}, cannot be fitted any more and scores nothing: "
-        return Champion(name, Silent(events.n_items), f"{text}{left_out[name]}.", can_serve=False)
+        return replace(silent, text=f"{text}{left_out[name]}.")
     if name in BASELINES:
         # A baseline serves refitted on each run's data, so on this split it is our own one.
         return Champion(name, contenders[name])
     saved = model_files.load(folder / "model", model_files.EVALUATED)
+    try:
+        network = candidates.network(saved, events)
+    except ConfigurationError as refusal:
+        # Its code is not what it was, and no later run would be judged if that ended this one.
+        text = f" The champion, {name}, cannot serve any more and scores nothing: "
+        return replace(silent, text=f"{text}{refusal.reason}.")
     text = ""
     if saved.about["split_at"] > rfc3339(split.at_ms):
         text = (
             f" The champion was fitted on events up to {saved.about['split_at']}, after this "
             "split, and is flattered by what it saw."
         )
-    return Champion(name, candidates.network(saved, events), text)
+    return Champion(name, network, text)

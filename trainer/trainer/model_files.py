@@ -25,6 +25,7 @@ from trainer.rule import KEY, Rule
 from trainer.split import Split
 
 SCHEMA = 1
+CODE = "code"
 SERVED, EVALUATED = "weights.safetensors", "evaluated.safetensors"
 
 
@@ -62,8 +63,10 @@ def save(
     split: Split,
     rule: Rule,
     weights: dict[str, dict[str, np.ndarray]],
+    code: str,
 ) -> dict[str, Any]:
-    """Writes the folder and returns what `config.json` says. `weights` are by file name."""
+    """Writes the folder and returns what `config.json` says. `weights` are by file name, `code` is
+    the `factory.identity` of the model that they are of."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, tensors in weights.items():
         write_with(folder / name, partial(save_file, tensors))
@@ -79,6 +82,7 @@ def save(
         "schema": SCHEMA,
         "candidate": "network",
         "model": config.model,
+        CODE: code,
         "parameters": int(sum(value.size for value in weights[SERVED].values())),
         "params": asdict(config),
         "config_digest": config.digest(),

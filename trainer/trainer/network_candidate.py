@@ -14,6 +14,7 @@ import numpy as np
 from trainer import network
 from trainer.best_items import Factors
 from trainer.config import TrainConfig
+from trainer.failure import ConfigurationError
 from trainer.metrics import block_rows
 from trainer.top_k import MOST_ROWS, rows_at_once
 
@@ -37,6 +38,7 @@ class NetworkCandidate:
         asked, held = block_rows(len(item_rows)), rows_at_once(max(len(fitted), len(item_rows)))
         self.size = min(asked, held)
         self.model = network.build(config, n_model_users, len(fitted))
+        refuse_other_shapes(config, self.model, weights)
         self.weights = [jnp.asarray(value) for value in weights]
         self.other = [variable.value for variable in self.model.non_trainable_variables]
         self.fitted, self.item_rows, self.user_rows = fitted, item_rows, user_rows
@@ -106,6 +108,18 @@ class NetworkCandidate:
         users = np.full(size, -1, np.int32)
         users[: len(start)] = self.user_rows[user]
         return history, users
+
+
+def refuse_other_shapes(config: TrainConfig, model: keras.Model, weights: list[np.ndarray]) -> None:
+    """Weights are put in by their order, so all must be there, in the shapes of the variables."""
+    built = [tuple(variable.shape) for variable in model.trainable_variables]
+    trained = [value.shape for value in weights]
+    if built != trained:
+        raise ConfigurationError(
+            f"`model` {config.model} must have weights of the shapes that were trained "
+            f"({trained}), received: {built}",
+            "its code changed after the training; serve it from the image that trained it",
+        )
 
 
 def packed(history: np.ndarray) -> np.ndarray:

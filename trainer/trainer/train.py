@@ -107,7 +107,7 @@ def train(
     weights = {model_files.SERVED: served, model_files.EVALUATED: evaluated}
     for tensors in weights.values():
         refuse_what_diverged(config, tensors)
-    about = model_files.save(model_dir, config, events, split, decided, weights)
+    about = model_files.save(model_dir, config, events, split, decided, weights, model)
     last_loss = float(loop.losses[loop.step - 1])
     write_bytes(folders.out / "model-card.md", model_card(about, events, last_loss).encode())
     write_json(folders.out / "curve.json", curve(loop.losses[: loop.step], history))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pyarrow as pa
@@ -483,6 +484,24 @@ def test_a_block_of_the_evaluation_is_no_more_to_the_network(trained, monkeypatc
     network = candidates.network(saved, events)
 
     assert network.size == ranking.block_rows(events.n_items) == 12
+
+
+def test_no_two_fitted_baselines_are_held_at_once(trained, tmp_path, monkeypatch):
+    """Each is as large as the catalogue, or as its square."""
+    fit, made, held = baselines.fit, [], []
+
+    def fitting(*place):
+        held.append([name for name, candidate in made if candidate() is not None])
+        candidate = fit(*place)
+        made.append((place[0], weakref.ref(candidate)))
+        return candidate
+
+    monkeypatch.setattr(baselines, "fit", fitting)
+
+    with_champion(trained, tmp_path, EvaluateConfig(champion_candidate="ials"))
+
+    assert [name for name, _ in made] == 2 * list(CANDIDATES[1:])
+    assert held == [[]] * len(made)
 
 
 def test_resampling_is_no_stall(trained, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from trainer.baselines import Silent
 from trainer.config import BASELINES, EvaluateConfig
 from trainer.dataset import Interactions, read_interactions
 from trainer.evaluation_card import evaluation_card
-from trainer.failure import BelowFloor, ConfigurationError, DataError, Unfitting
+from trainer.failure import BelowFloor, ConfigurationError, DataError
 from trainer.judged_users import judged
 from trainer.measured import CHAMPION, GATE_METRIC
 from trainer.metrics import Candidate, blocks_of
 from trainer.progress import Progress
-from trainer.scoring import score, user_means
+from trainer.scoring import Make, ranked, score, user_means
 from trainer.split import REPEATS_HINT, Split, nothing_to_judge, p1_leave_one_out, p2_rolling
 
 SCHEMA = 1
@@ -67,20 +68,36 @@ def evaluate(
         * sum(blocks_of(split.cases, events.n_items) for split in (rolling, out_of_time))
     )
 
-    fitted, left_out = fitted_baselines(rolling.fit, alive)
-    contenders: dict[str, Candidate] = {"network": candidates.network(saved, events), **fitted}
-    champion = the_champion(config, rolling, events, input_dir, contenders, left_out)
+    champion = the_champion(config, rolling, events, input_dir)
+    contenders = {
+        "network": partial(candidates.network, saved, events),
+        **fitting(rolling.fit, alive),
+    }
+    hides_seen = not going_by.repeats
+    p2, left_out = score(contenders, rolling, events, alive, hides_seen)
+    names = list(p2.outcomes)
     if champion is not None:
-        contenders[CHAMPION] = champion.candidate
-    p2 = score(contenders, rolling, events, alive, hides_seen=not going_by.repeats)
-    names = [name for name in contenders if name != CHAMPION]
-
-    p1_contenders, _ = fitted_baselines(out_of_time.fit, alive)
-    if config.p1_network_epochs:
-        p1_contenders["network"] = candidates.network_fitted_on(
-            saved, events, out_of_time.fit, config.p1_network_epochs, alive
+        champion = unless_left_out(champion, left_out, events)
+        outcome = (
+            p2.outcomes[champion.name]
+            if champion.candidate is None
+            else ranked(CHAMPION, champion.candidate, rolling, events, alive, hides_seen)
         )
-    p1 = score(p1_contenders, out_of_time, events, alive) if len(out_of_time.cases) else None
+        p2 = replace(p2, outcomes={**p2.outcomes, CHAMPION: outcome})
+
+    p1_contenders = fitting(out_of_time.fit, alive)
+    if config.p1_network_epochs:
+        p1_contenders["network"] = partial(
+            candidates.network_fitted_on,
+            saved,
+            events,
+            out_of_time.fit,
+            config.p1_network_epochs,
+            alive,
+        )
+    p1 = None
+    if len(out_of_time.cases):
+        p1, _ = score(p1_contenders, out_of_time, events, alive)
 
     means = {name: user_means(p2, name)[GATE_METRIC].mean() for name in names}
     best = max(names, key=lambda name: (means[name], -names.index(name)))
@@ -93,7 +110,7 @@ def evaluate(
     p2_text = P2_TEXT + f"{rule_text}{going_by.reason})." + p2_judged
     p2_text += champion.text if champion else ""
     p1_text = P1_TEXT + RULE_TEXT + "." + p1_judged
-    if "network" not in p1_contenders:
+    if not config.p1_network_epochs:
         p1_text += " The network was not fitted for this protocol (`p1_network_epochs` is 0)."
     report = {
         "schema": SCHEMA,
@@ -109,7 +126,7 @@ def evaluate(
         "fan_out": fan_out.estimate(names, events.n_users, events.n_items, saved.config),
     }
     if p1 is not None:
-        p1_names = [name for name in names if name in p1_contenders]
+        p1_names = [name for name in names if name in p1.outcomes]
         p1_best = max(p1_names, key=lambda name: user_means(p1, name)[GATE_METRIC].mean())
         leading = (p1_best, best)
         report["protocols"]["p1"] = measured.protocol(
@@ -138,19 +155,15 @@ def evaluate(
     return report
 
 
-def fitted_baselines(
-    fit: Interactions, alive: Alive
-) -> tuple[dict[str, Candidate], dict[str, str]]:
-    """The candidates that are fitted here and now, and why some of them are not."""
-    fitted: dict[str, Candidate] = {}
-    left_out = {}
-    for name in BASELINES:
-        alive(f"fitting {name}")
-        try:
-            fitted[name] = candidates.baselines.fit(name, fit, alive)
-        except Unfitting as reason:
-            left_out[name] = str(reason)
-    return fitted, left_out
+def fitting(fit: Interactions, alive: Alive) -> dict[str, Make]:
+    """The baselines by name, each to be fitted when its turn comes."""
+    return {name: partial(fitted, name, fit, alive) for name in BASELINES}
+
+
+def fitted(name: str, fit: Interactions, alive: Alive) -> Candidate:
+    """One baseline."""
+    alive(f"fitting {name}")
+    return candidates.baselines.fit(name, fit, alive)
 
 
 @dataclass(frozen=True)
@@ -158,18 +171,13 @@ class Champion:
     """The champion as one more candidate, and what the protocol's description must admit."""
 
     name: str
-    candidate: Candidate
+    candidate: Candidate | None  # a baseline serves refitted on each run's data: it is our own one
     text: str = ""
     can_serve: bool = True
 
 
 def the_champion(
-    config: EvaluateConfig,
-    split: Split,
-    events: Interactions,
-    input_dir: Path,
-    contenders: dict[str, Candidate],
-    left_out: dict[str, str],
+    config: EvaluateConfig, split: Split, events: Interactions, input_dir: Path
 ) -> Champion | None:
     """The champion on this split, if there is one."""
     folder = input_dir / "champion"
@@ -180,20 +188,15 @@ def the_champion(
                 "`champion_candidate` must be set where `champion/` is an input, received nothing"
             )
         return None
-    silent = Champion(name, Silent(events.n_items), can_serve=False)
-    if name in left_out:
-        text = f" The champion, {name}, cannot be fitted any more and scores nothing: "
-        return replace(silent, text=f"{text}{left_out[name]}.")
     if name in BASELINES:
-        # A baseline serves refitted on each run's data, so on this split it is our own one.
-        return Champion(name, contenders[name])
+        return Champion(name, None)
     saved = model_files.load(folder / "model", model_files.EVALUATED)
     try:
         network = candidates.network(saved, events)
     except ConfigurationError as refusal:
         # Its code is not what it was, and no later run would be judged if that ended this one.
-        text = f" The champion, {name}, cannot serve any more and scores nothing: "
-        return replace(silent, text=f"{text}{refusal.reason}.")
+        text = f" The champion, {name}, cannot serve any more and scores nothing: {refusal.reason}."
+        return Champion(name, Silent(events.n_items), text, can_serve=False)
     text = ""
     if saved.about["split_at"] > rfc3339(split.at_ms):
         text = (
@@ -201,3 +204,12 @@ def the_champion(
             "split, and is flattered by what it saw."
         )
     return Champion(name, network, text)
+
+
+def unless_left_out(champion: Champion, left_out: dict[str, str], events: Interactions) -> Champion:
+    """The champion, or one that scores nothing where it is among those `left_out`."""
+    name = champion.name
+    if name not in left_out:
+        return champion
+    text = f" The champion, {name}, cannot be fitted any more and scores nothing: {left_out[name]}."
+    return Champion(name, Silent(events.n_items), text, can_serve=False)

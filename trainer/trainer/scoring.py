@@ -3,6 +3,7 @@
 The candidates are told apart by name only; nothing here knows which of them is better.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,11 @@ import numpy as np
 from trainer import metrics
 from trainer.alive import Alive, silent
 from trainer.dataset import Interactions
+from trainer.failure import Unfitting
 from trainer.metrics import Candidate, Outcome
 from trainer.split import Split
+
+Make = Callable[[], Candidate]  # raises `Unfitting` where it cannot be fitted
 
 
 @dataclass(frozen=True)
@@ -30,22 +34,38 @@ class Scored:
 
 
 def score(
-    contenders: dict[str, Candidate],
+    contenders: Mapping[str, Make],
     split: Split,
     events: Interactions,
     alive: Alive = silent,
     hides_seen: bool = True,
-) -> Scored:
-    """Ranks all targets by all candidates; the same candidate under two names is run once."""
-    done: dict[int, Outcome] = {}
-    outcomes = {}
-    for name, contender in contenders.items():
-        if id(contender) not in done:
-            place = (events.item, split.cases, events.n_items, hides_seen)
-            done[id(contender)] = metrics.run_candidate(contender, *place, alive, f"scoring {name}")
-        outcomes[name] = done[id(contender)]
+) -> tuple[Scored, dict[str, str]]:
+    """Ranks all targets by all candidates; those that cannot be fitted are left out, and why.
+
+    Each is made when its turn comes and let go before the next one: a fitted baseline may be as
+    large as the catalogue's square, and all of them together are beyond a usual host.
+    """
+    outcomes, left_out = {}, {}
+    for name, make in contenders.items():
+        try:
+            outcomes[name] = ranked(name, make(), split, events, alive, hides_seen)
+        except Unfitting as reason:
+            left_out[name] = str(reason)
     counts = np.bincount(split.fit.item, minlength=events.n_items).astype(np.float64)
-    return Scored(split, np.unique(split.cases.user), outcomes, counts)
+    return Scored(split, np.unique(split.cases.user), outcomes, counts), left_out
+
+
+def ranked(
+    name: str,
+    contender: Candidate,
+    split: Split,
+    events: Interactions,
+    alive: Alive = silent,
+    hides_seen: bool = True,
+) -> Outcome:
+    """Ranks all targets by one candidate, whom signs of life and errors call `name`."""
+    place = (events.item, split.cases, events.n_items, hides_seen)
+    return metrics.run_candidate(contender, *place, alive, f"scoring {name}")
 
 
 def user_means(

@@ -1,7 +1,8 @@
 """The candidates that need no network: two popularities, sequential rules, item-kNN, EASE, iALS.
 
-They are fitted from scratch in seconds wherever they are needed, so they have no saved state
-that could go stale. Every candidate here and elsewhere has `scores(item, start, end, user)`.
+They are fitted from scratch on the data of each run, so they have no saved state that could go
+stale; what takes long to fit is kept for the shards of that one run (`kept_fits.py`). Every
+candidate here and elsewhere has `scores(item, start, end, user)`.
 """
 
 from dataclasses import dataclass

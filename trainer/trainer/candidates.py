@@ -24,14 +24,19 @@ def candidate(
 ) -> Candidate:
     """A baseline fitted on `fit`, or the network in `model_dir` for the ids of `events`."""
     if name in BASELINES:
-        try:
-            return baselines.fit(name, fit, alive)
-        except Unfitting as reason:
-            raise DataError(
-                f"candidate {name} must fit this dataset: {reason}",
-                "run evaluate on it: another candidate is chosen there",
-            ) from reason
+        return baseline(name, fit, alive)
     return network(model_files.load(model_dir, weights), events)
+
+
+def baseline(name: str, fit: Interactions, alive: Alive = silent) -> Candidate:
+    """A baseline that is to serve. Raises `DataError` where it cannot be fitted."""
+    try:
+        return baselines.fit(name, fit, alive)
+    except Unfitting as reason:
+        raise DataError(
+            f"candidate {name} must fit this dataset: {reason}",
+            "run evaluate on it: another candidate is chosen there",
+        ) from reason
 
 
 def network(saved: model_files.SavedModel, events: Interactions) -> Candidate:

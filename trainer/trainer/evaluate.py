@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer import candidates, fan_out, measured, model_files, rule
+from trainer import candidates, fan_out, kept_fits, measured, model_files, rule
 from trainer.alive import Alive, Steps
 from trainer.atomic import rfc3339, write_bytes, write_json
 from trainer.baselines import Silent
@@ -151,6 +151,7 @@ def evaluate(
             f"{config.quality_floor}, received: {means[best]:.4f}",
             "look at the data of this run: is it whole, is it recent?",
         )
+    keep_what_may_serve(champion, best, events, out_dir, alive)
     progress.say("done", alive.step + 1, alive.step + 1)
     return report
 
@@ -213,3 +214,18 @@ def unless_left_out(champion: Champion, left_out: dict[str, str], events: Intera
         return champion
     text = f" The champion, {name}, cannot be fitted any more and scores nothing: {left_out[name]}."
     return Champion(name, Silent(events.n_items), text, can_serve=False)
+
+
+def keep_what_may_serve(
+    champion: Champion | None, best: str, events: Interactions, out_dir: Path, alive: Alive
+) -> None:
+    """Fits on all events what the gate may choose, once for all shards, and writes it."""
+    may_serve = [best]
+    if champion is not None and champion.can_serve:
+        may_serve.append(champion.name)
+    for name in dict.fromkeys(may_serve):
+        if name in kept_fits.KEPT:
+            alive(f"fitting {name} on all events")
+            made = candidates.baseline(name, events, alive)
+            kept_fits.keep(out_dir / kept_fits.FOLDER, name, made, events.fingerprint)
+            del made  # before the other one is fitted

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer import candidates, model_files, rule
+from trainer import candidates, kept_fits, model_files, rule
 from trainer.alive import Steps
 from trainer.atomic import sha256_of, write_json
 from trainer.best_items import best_items, block_size
@@ -39,6 +39,8 @@ def recommend(
     events = read_interactions(data_dir)
     model_dir = input_dir / "train" / "model"
     going_by = rule.served(rule.written(model_dir), config.repeats, events, run_id)
+    fits = input_dir / kept_fits.STAGE / kept_fits.FOLDER
+    kept = kept_fits.kept(fits, config.candidate, events.fingerprint)
     what = {
         "shard": shard,
         "shards": shards,
@@ -47,14 +49,17 @@ def recommend(
         "repeats": going_by.repeats,
         rule.KEY: going_by.record(),
         "dataset_fingerprint": events.fingerprint,
-        "model_sha256": model_sha256(config.candidate, model_dir),
+        "model_sha256": model_sha256(config.candidate, model_dir) if kept is None else kept.sha256,
     }
     there = finished(out_dir, what)
     if there is not None:
         progress.say("done: the shard was there already", there["users"], there["users"])
         return there
-    place = (events, events, model_dir, model_files.SERVED)
-    serving = candidates.candidate(config.candidate, *place, Steps(progress))
+    if kept is None:
+        place = (events, events, model_dir, model_files.SERVED)
+        serving = candidates.candidate(config.candidate, *place, Steps(progress))
+    else:
+        serving = kept.read()
     size = block_size(serving, events.n_items)
     first, last = shard_range(events.offsets, size, shard, shards)
     path = out_dir / ROWS
@@ -89,7 +94,8 @@ def blocks(
 
 
 def model_sha256(candidate: str, model_dir: Path) -> str:
-    """Which weights serve, as the model's own record has it; a baseline has none."""
+    """Which weights serve, as the model's own record has it; a baseline that is fitted here has
+    none."""
     if candidate in BASELINES or not (model_dir / "config.json").is_file():
         return ""
     return sha256_of(model_dir / "config.json")

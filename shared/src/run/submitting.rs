@@ -209,12 +209,18 @@ impl Run {
                     .map(|seen| input("champion", &seen.champion.model));
                 trained.into_iter().chain(champion).collect()
             }
-            Stage::Recommend => match (&self.champion_seen, &self.gate) {
-                (Some(seen), Some(gate)) if !gate.is_better => {
-                    vec![input("train", &seen.champion.model)]
-                }
-                _ => trained.into_iter().collect(),
-            },
+            Stage::Recommend => {
+                let model = match (&self.champion_seen, &self.gate) {
+                    (Some(seen), Some(gate)) if !gate.is_better => {
+                        Some(input("train", &seen.champion.model))
+                    }
+                    _ => trained,
+                };
+                // This run's, whoever serves: a candidate that is fitted on each run's data was
+                // fitted there, once for all shards.
+                let evaluated = output(Stage::Evaluate).map(|fits| input("evaluate", fits));
+                model.into_iter().chain(evaluated).collect()
+            }
             Stage::Gather => output(Stage::Recommend)
                 .map(|shards| Input {
                     shards: self.stages.get(&Stage::Recommend).and_then(|s| s.shards),

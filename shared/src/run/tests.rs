@@ -178,6 +178,19 @@ fn host_lost() -> AttemptSeen {
     }
 }
 
+impl Story {
+    /// What the submission that is about to be made finds under `TRAINSPOT_INPUT_DIR`.
+    fn inputs_of_the_pending(&self) -> Vec<String> {
+        let Some(Action::Submit(submit)) = self.run.pending.first().map(|p| &p.action) else {
+            panic!("a submission is pending, not {:?}", self.run.pending)
+        };
+        let inputs = submit.document.inputs.iter();
+        inputs
+            .map(|input| format!("{}: {}", input.name, input.prefix))
+            .collect()
+    }
+}
+
 fn output(stage: Stage) -> Published {
     Published {
         prefix: format!("results/{stage}/"),
@@ -234,6 +247,11 @@ fn a_tick_becomes_a_champion() {
     let mut story = to_training();
     let mut told = story.succeeds(Stage::Train, |_| {});
     told.extend(story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics()))));
+    assert_eq!(
+        story.inputs_of_the_pending(),
+        ["train: results/train/", "evaluate: results/evaluate/"],
+        "what evaluate fitted to serve is there for every shard"
+    );
     story.carry(Outcome::Submitted {
         job_id: "job-recommend-1".to_owned(),
     });
@@ -626,9 +644,13 @@ fn an_end_is_named_by_what_the_agent_left() {
 #[test]
 fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
     let mut story = to_training();
+    let model = Published {
+        prefix: "results/of-the-champion/".to_owned(),
+        ..output(Stage::Train)
+    };
     let champion: Champion = serde_json::from_value(json!({
         "schema": 1, "version": 3, "write_id": "c", "run_id": "recommender-20261120T0200Z",
-        "candidate": "network", "model": output(Stage::Train), "metrics": {}, "promoted_at": start(),
+        "candidate": "network", "model": model, "metrics": {}, "promoted_at": start(),
     }))
     .expect("a champion");
     let seen = ChampionSeen {
@@ -653,7 +675,13 @@ fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
         panic!("recommend follows, not {pending:?}")
     };
     assert_eq!(submit.document.params["candidate"], "network");
-    assert_eq!(submit.document.inputs[0].prefix, "results/train/");
+    assert_eq!(
+        story.inputs_of_the_pending(),
+        [
+            "train: results/of-the-champion/",
+            "evaluate: results/evaluate/"
+        ]
+    );
     assert!(matches!(
         &story.run.gate,
         Some(GateResult {

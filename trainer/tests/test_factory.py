@@ -140,14 +140,53 @@ def test_a_catalogue_above_the_full_softmax_is_refused():
 def test_other_code_is_another_model(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "changing.py"
-    path.write_text("first = 1\n")
+    path.write_text("def first(): ...\n")
     before = factory.identity("changing:first")
-    path.write_text("first = 22\n")
+    path.write_text("def first(): return 22\n")
     del sys.modules["changing"]
     importlib.invalidate_caches()
 
     assert factory.identity("changing:first") != before
     assert factory.identity("two-tower-id") == "two-tower-id"
+
+
+def test_train_refuses_a_module_that_is_not_there_with_64(place):
+    out = place.root / "out"
+
+    code, _ = place.call("train", out, params={**TINY, "model": "nosuch:thing"})
+
+    assert code == 64
+    assert json.loads((out / "failure.json").read_text()) == {
+        "reason": "`model` must name a module that can be imported, found no module nosuch for "
+        "nosuch:thing",
+        "hint": "put it into the image, or its folder on PYTHONPATH",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("first = 1\nsecond = = 2\n", "SyntaxError: invalid syntax (broken_one.py, line 2)"),
+        ("first = 1\nsecond = first / 0\n", "ZeroDivisionError: division by zero"),
+        ("import json\nimport json.nothing\n", "ModuleNotFoundError: No module named"),
+        ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
+    ],
+)
+def test_train_refuses_a_module_that_fails_with_64_and_its_line(place, monkeypatch, text, said):
+    monkeypatch.syspath_prepend(place.root)
+    path = place.root / "broken_one.py"
+    path.write_text(text)
+    importlib.invalidate_caches()
+    out = place.root / "out"
+
+    code, _ = place.call("train", out, params={**TINY, "model": "broken_one:thing"})
+
+    assert code == 64
+    failure = json.loads((out / "failure.json").read_text())
+    assert failure["reason"].startswith(
+        f"`model` broken_one:thing must not fail, importing it raised {said}"
+    )
+    assert failure["hint"] == f"raised at {path}:2"
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ reports stays `network`. Importing this module imports neither Keras nor JAX.
 import hashlib
 import importlib
 import re
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
@@ -52,10 +53,13 @@ def is_own(model: str) -> bool:
 
 def identity(model: str) -> str:
     """The model as a checkpoint names it: a factory goes with the checksum of its module's file, so
-    that a checkpoint of other code is not resumed. What the module imports is not looked at."""
+    that a checkpoint of other code is not resumed. What the module imports is not looked at.
+
+    It is the first to import the module, so a factory that is not there is refused here."""
     if not is_own(model):
         return model
-    path = getattr(importlib.import_module(model.split(":")[0]), "__file__", None)
+    factory(model)
+    path = getattr(sys.modules[model.split(":")[0]], "__file__", None)
     if path is None:
         return model
     return f"{model} sha256:{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]}"
@@ -79,7 +83,7 @@ def factory(model: str) -> Callable[[int, dict[str, Any]], Any]:
                 "put it into the image, or its folder on PYTHONPATH",
             ) from error
         raise raised(model, "importing it", error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that exits would end the stage as it likes
         raise raised(model, "importing it", error) from error
     if not hasattr(module, name):
         raise ConfigurationError(
@@ -187,8 +191,15 @@ def try_out(config: TrainConfig, model: Any, n_items: int) -> None:
 
 def raised(model: str, doing: str, error: BaseException) -> ConfigurationError:
     """One sentence for an exception in code that is not ours, and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"raised at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    # Python's importer leaves frames of its own behind the line that imports.
+    frames = [
+        (frame.filename, frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen importlib")
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno))  # never run, so no frame of it
+    place = "raised at {}:{}".format(*frames[-1]) if frames else ""
     text = str(error).split("\n", 1)[0]
     return ConfigurationError(
         f"`model` {model} must not fail, {doing} raised {type(error).__name__}: {text}", place

@@ -119,6 +119,16 @@ REFUSED = {
         "column `timestamp` must not be in the future, received: 2025-06-18T15:06:40.000 in "
         "2 of 3 rows",
     ),
+    "times of nothing": (
+        {"timestamp": [0, NOW_S, NOW_S]},
+        "column `timestamp` must be after 1970 began, received: 1970-01-01T00:00:00.000 in "
+        "1 of 3 rows",
+    ),
+    "the year 1": (
+        {"timestamp": pa.array([-62_135_596_800, -5, 1], pa.timestamp("s"))},
+        "column `timestamp` must be after 1970 began, received: 0001-01-01T00:00:00.000 in "
+        "2 of 3 rows",
+    ),
     "negative weights": (
         {"weight": [1.0, -2.0, -3.0]},
         "column `weight` must be positive, received: -2.0 in 2 of 3 rows",
@@ -210,10 +220,8 @@ def test_finer_times_are_cut_to_milliseconds(tmp_path):
     assert set(read(write(tmp_path, timestamp=NANOSECONDS)).time_ms.tolist()) == {1_700_000_000_123}
 
 
-def test_times_before_1970_are_times(tmp_path):
-    events = read(write(tmp_path, timestamp=[-5, 1, 2]))
-
-    assert events.time_ms.min() == -5000
+def test_the_first_moment_after_1970_began_is_a_time(tmp_path):
+    assert read(write(tmp_path, timestamp=[0.001, 1, 2])).time_ms.min() == 1
 
 
 IDS = [
@@ -232,7 +240,7 @@ IDS = [
 
 def test_ids_of_any_script_and_length_stay_as_they_are(tmp_path):
     """Composed and decomposed letters are two ids, as they are to whoever joins by them."""
-    made = pa.table({"user_id": IDS, "item_id": IDS[::-1], "timestamp": list(range(len(IDS)))})
+    made = pa.table({"user_id": IDS, "item_id": IDS[::-1], "timestamp": [*range(1, 11)]})
     pq.write_table(made, tmp_path / "a.parquet")
 
     events = read(tmp_path)
@@ -496,7 +504,7 @@ def test_events_lie_by_user_time_and_a_fixed_order_within_a_moment(tmp_path):
     generator = np.random.Generator(np.random.PCG64(3))
     made = pa.table({"user_id": generator.integers(0, 9, 900),
                      "item_id": generator.integers(0, 50, 900),
-                     "timestamp": generator.integers(0, 12, 900)})  # fmt: skip
+                     "timestamp": generator.integers(1, 13, 900)})  # fmt: skip
     pq.write_table(made, tmp_path / "a.parquet")
 
     events = read(tmp_path)

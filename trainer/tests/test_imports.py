@@ -57,7 +57,7 @@ def test_retail_drops_returns_and_lines_without_a_customer(tmp_path):
 
 
 def test_csv_takes_seconds_and_iso_times_alike(tmp_path):
-    for name, times in (("a", ("0", "86400")), ("b", ("1970-01-01", "1970-01-02"))):
+    for name, times in (("a", ("86400", "172800")), ("b", ("1970-01-02", "1970-01-03"))):
         rows = "\n".join(f"u{at},i{at},{time}" for at, time in enumerate(times))
         (tmp_path / f"{name}.csv").write_text(f"who,what,when\n{rows}\n")
 
@@ -69,11 +69,11 @@ def test_csv_takes_seconds_and_iso_times_alike(tmp_path):
 @pytest.mark.parametrize(
     ("times", "milliseconds"),
     [
-        (["0", "1.5"], [0, 1500]),
-        (["-1", "1e3"], [-1000, 1_000_000]),
-        (["1970-01-01", "1970-01-02"], [0, 86_400_000]),
+        (["1", "1.5"], [1000, 1500]),
+        (["+2", "1e3"], [2000, 1_000_000]),
+        (["1970-01-02", "1970-01-03"], [86_400_000, 172_800_000]),
         (["1970-01-01 00:00:01", "1970-01-01T00:00:02.25"], [1000, 2250]),
-        (["1970-01-01T09:00:00+09:00", "1970-01-01T00:00:01Z"], [0, 1000]),
+        (["1970-01-01T09:00:02+09:00", "1970-01-01T00:00:03Z"], [2000, 3000]),
         (["1970-01-01T00:00:00.123456", "1970-01-01T00:00:01"], [123, 1000]),
     ],
 )
@@ -134,6 +134,10 @@ REFUSED = {
         [GOOD, ("u", "i", "1700000000000")],
         "column `when` must be seconds since 1970, or a time in ISO 8601, received: "
         "1700000000000 in 1 of 2 rows",
+    ),
+    "a time of nothing": (
+        [GOOD, ("u", "i", "0"), ("u", "j", "0.0")],
+        "column `when` must be after 1970 began, received: 1970-01-01T00:00:00.000 in 2 of 3 rows",
     ),
     "the future": (
         [GOOD, ("u", "i", "2099-01-01")][1:],

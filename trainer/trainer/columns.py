@@ -14,6 +14,10 @@ MILLISECONDS = 1000
 YEAR_9999_S = 253_402_300_800
 DAY_MS = 86_400_000
 UNIX_HINT = "milliseconds and finer belong in a column of Parquet's timestamp type"
+EARLY_HINT = (
+    "a time that is not known becomes 1970, or the year 1, when it is filled in: correct such rows "
+    "or leave them out"
+)
 FLOAT_HINT = "pandas makes decimals of whole numbers with nulls: write them as Int64, or as strings"
 
 
@@ -128,7 +132,7 @@ def whole_numbers(values: pa.Array, column: str, faults: Faults) -> pa.Array:
 
 def times(values: pa.Array, faults: Faults, now_ms: int, column: str = "timestamp") -> np.ndarray:
     """Timestamps of any unit and zone, dates, or numbers of seconds since 1970, as milliseconds
-    since 1970 (int64). A timestamp without a zone is UTC."""
+    since 1970 (int64), above 0. A timestamp without a zone is UTC."""
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         moments = values.cast(pa.timestamp("ms", getattr(kind, "tz", None)), safe=False)
@@ -140,7 +144,12 @@ def times(values: pa.Array, faults: Faults, now_ms: int, column: str = "timestam
         first = f"{seconds[bad][0]:.0f}" if bad.any() else ""
         must = "be a timestamp, or must be seconds since 1970"
         faults.count(column, must, bad.sum(), first, UNIX_HINT)
-        time_ms = np.round(np.where(bad, 0.0, seconds) * MILLISECONDS).astype(np.int64)
+        # Some moment that is no fault of its own stands in for what is none.
+        time_ms = np.round(np.where(bad, 1.0, seconds) * MILLISECONDS).astype(np.int64)
+    early = time_ms <= 0
+    if early.any():
+        earliest = np.datetime64(int(time_ms[early].min()), "ms")
+        faults.count(column, "be after 1970 began", early.sum(), str(earliest), EARLY_HINT)
     late = time_ms > now_ms + DAY_MS
     if late.any():
         latest = np.datetime64(int(time_ms[late].max()), "ms")

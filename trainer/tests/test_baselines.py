@@ -6,6 +6,7 @@ import pytest
 
 from trainer import baselines
 from trainer.dataset import interactions
+from trainer.decay import RECENT_HALF_LIFE, decayed_weights
 
 
 def events(rows):
@@ -31,6 +32,17 @@ def test_an_event_counts_half_after_each_half_life():
     made = events([("a", 0, 0), ("a", 1, 96), ("a", 2, 98), ("a", 3, 100)])
 
     assert row(baselines.fit("recency-popularity", made), [])[1:].tolist() == [0.25, 0.5, 1]
+
+
+def test_a_row_of_long_ago_leaves_what_recent_events_count():
+    year = [("a", day % 7, 20_000 + day) for day in range(365)]
+    plain, beside = (
+        decayed_weights(events(rows), RECENT_HALF_LIFE) for rows in (year, [("a", 0, 1), *year])
+    )
+    month_ago = -31  # 30 days before the newest, four half-lives
+
+    assert beside[month_ago] == pytest.approx(plain[month_ago], rel=4 * np.log(2) * 0.02)
+    assert beside[0] == pytest.approx(0, abs=1e-30)
 
 
 def test_transitions_weigh_by_distance_and_age():

@@ -1,7 +1,9 @@
 """Checkpoints appear whole, are found again, and are refused where they do not belong."""
 
 import json
+import resource
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -174,8 +176,60 @@ def test_a_failed_write_is_raised_and_not_swallowed(tmp_path):
 
     writer.start(3, state(3), {})
 
-    with pytest.raises(RuntimeError, match="checkpoint 3 could not be written"):
+    with pytest.raises(ConfigurationError, match=r"checkpoint 3 could not .* directory"):
         writer.finish()
+
+
+def test_a_write_that_fails_by_a_bug_is_one_with_its_cause(tmp_path):
+    writer = checkpoint.Writer(tmp_path, ORIGIN, [])
+
+    writer.start(3, state(3), {"not json": object()})
+
+    with pytest.raises(RuntimeError, match="checkpoint 3 could not be written: TypeError: Object"):
+        writer.finish()
+
+
+@contextmanager
+def room_for(size_bytes):
+    """No file may be larger, as on a disk that is full by then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+LARGE = {"a": np.zeros(100_000)}
+
+
+def test_a_full_disk_is_told_as_one_and_what_was_written_gives_its_room_back(tmp_path):
+    writer = checkpoint.Writer(tmp_path, ORIGIN, [])
+    with room_for(65_536):
+        writer.start(5, LARGE, {})
+        writer.thread.join()
+
+    with pytest.raises(ConfigurationError) as caught:
+        writer.finish()
+
+    assert caught.value.reason.startswith("checkpoint 5 could not be written: ")
+    assert "File too large (os error 27)" in caught.value.reason
+    assert "is full, or may not be written" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_one_that_is_given_up_does_not_keep_the_next_from_being_written(tmp_path, capsys):
+    writer = checkpoint.Writer(tmp_path, ORIGIN, [])
+    with room_for(65_536):
+        writer.start(5, LARGE, {})
+        writer.thread.join()
+
+    writer.abandon()
+    writer.start(6, LARGE, {})
+    writer.finish()
+
+    assert checkpoint.newest(tmp_path, ORIGIN)[0].step == 6
+    assert "trainer: checkpoint 5 could not be written: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

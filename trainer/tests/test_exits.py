@@ -1,6 +1,10 @@
 """Exit codes and `failure.json`, as the agent sees them."""
 
+import errno
 import json
+import os
+import re
+import resource
 import shutil
 
 import pyarrow.parquet as pq
@@ -80,6 +84,46 @@ def test_a_bug_is_70_with_its_traceback(place, compiled):
     assert "Traceback" in errors
     last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 5
+
+
+def test_a_full_disk_is_64_with_what_the_system_said(place, compiled):
+    out = place.root / "out"
+    process = place.start("train", out)
+    below_a_checkpoint = 12_288  # bytes of a file; it is 17 kB, and all that is written before less
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (below_a_checkpoint, below_a_checkpoint))
+
+    _, errors = process.communicate(timeout=120)
+
+    assert process.returncode == 64, errors
+    assert re.fullmatch(
+        r"checkpoint \d+ could not be written: .*File too large \(os error 27\).*",
+        failure(out)["reason"],
+    )
+    assert failure(out)["hint"] == (
+        "the work folder is full, or may not be written: give the host a larger disk, or the work "
+        "folder another"
+    )
+
+
+@pytest.mark.parametrize("is_output_too", [False, True])
+def test_a_full_disk_anywhere_is_64(place, monkeypatch, is_output_too):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.bin")
+
+    monkeypatch.setattr(trainer.main, "run_stage", full)
+    if is_output_too:
+        monkeypatch.setattr(trainer.main, "write_json", full)
+    out = place.root / "out"
+
+    code, errors = place.call("train", out)
+
+    said = "a file could not be written: [Errno 28] No space left on device: 'model.bin'"
+    assert code == 64
+    assert f"trainer: {said}\n" in errors
+    if is_output_too:
+        assert "trainer: no failure.json: [Errno 28] No space left on device" in errors
+    else:
+        assert failure(out)["reason"] == said
 
 
 def test_a_silent_training_is_74(place, compiled):

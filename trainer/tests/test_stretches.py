@@ -1,5 +1,6 @@
 """When a training saves and stops, by signals that come at the worst moments."""
 
+import errno
 import threading
 
 import numpy as np
@@ -110,6 +111,31 @@ def test_nothing_is_saved_before_the_first_step_however_late_it_is(tmp_path):
     steps = [step for step, _ in writer.started]
     assert steps
     assert steps[0] > 0
+
+
+def test_a_stop_after_a_checkpoint_that_failed_leaves_a_newer_one(tmp_path, monkeypatch):
+    requests = Asked()
+    written = checkpoint.write
+
+    def full_at_first(folder, step, *more):
+        if not requests.stop.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(folder, step, *more)
+
+    monkeypatch.setattr(checkpoint, "write", full_at_first)
+    writer = checkpoint.Writer(tmp_path / "ckpt", ORIGIN, [])
+
+    def until_it_failed(step):
+        if writer.thread is not None:
+            writer.thread.join()
+            requests.stop.set()
+
+    loop = Counting(until_it_failed)
+
+    with pytest.raises(Preempted):
+        go(tmp_path, loop, requests, writer, checkpoint_every_s=1e-9)
+
+    assert checkpoint.newest(tmp_path / "ckpt", ORIGIN)[0].step == loop.step > 0
 
 
 def test_a_stop_in_a_stretch_loses_nothing(tmp_path):

@@ -8,6 +8,7 @@ delete shipped ones; this module keeps the two newest and never talks to a store
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from trainer import disk
 from trainer.atomic import now_rfc3339, sha256_of
 from trainer.failure import ConfigurationError
 
@@ -82,11 +84,37 @@ def write(
     ones all but the newest, and any of a later step, which was passed over or ignored."""
     partial = folder / f"{step}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+        fill(partial, step, tensors, origin, extra, is_abandoned)
+    except BaseException:
+        # A full disk gets its room back: the next one may be all that is saved of the training.
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    final = folder / str(step)
+    # Only a torn folder of an earlier attempt can be in the way: a valid one was resumed from.
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    sync(folder)
+    there = steps_in(folder)
+    kept = [one for one in there if one <= step][:KEPT]
+    for other in set(there) - set(kept):
+        shutil.rmtree(folder / str(other), ignore_errors=True)
+    return final
+
+
+def fill(
+    partial: Path,
+    step: int,
+    tensors: dict[str, np.ndarray],
+    origin: Origin,
+    extra: dict[str, Any],
+    is_abandoned: Callable[[], bool],
+) -> None:
+    """Writes the parts and then the index into a folder that nobody reads yet."""
     parts = []
     for number, names in enumerate(cut_into_parts(tensors)):
         if is_abandoned():
-            shutil.rmtree(partial, ignore_errors=True)
             raise Abandoned(f"checkpoint {step}")
         path = partial / f"part-{number:05d}.safetensors"
         # `ascontiguousarray` would turn a scalar, such as the optimizer's counter, into a list.
@@ -114,16 +142,6 @@ def write(
     (partial / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
     sync(partial / INDEX)
     sync(partial)
-    final = folder / str(step)
-    # Only a torn folder of an earlier attempt can be in the way: a valid one was resumed from.
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
-    sync(folder)
-    there = steps_in(folder)
-    kept = [one for one in there if one <= step][:KEPT]
-    for other in set(there) - set(kept):
-        shutil.rmtree(folder / str(other), ignore_errors=True)
-    return final
 
 
 def cut_into_parts(tensors: dict[str, np.ndarray]) -> list[list[str]]:
@@ -240,16 +258,31 @@ class Writer:
 
     def abandon(self) -> None:
         """Gives up the one that is being written, unless it is nearly done; returns when nothing
-        is being written any more. Only for who starts another at once."""
+        is being written any more. Only for who starts another at once: a failure is told and not
+        raised, which would keep the newer one from being tried."""
         self.abandoned.set()
-        self.finish()
+        error = self.waited_for()
         self.abandoned.clear()
+        if error is not None:
+            sys.stderr.write(f"trainer: {self.failure(error)}\n")
 
     def finish(self) -> None:
-        """Waits until the last checkpoint is complete."""
+        """Waits until the last checkpoint is complete, and raises what made it fail."""
+        error = self.waited_for()
+        if error is not None:
+            raise self.failure(error) from error
+
+    def waited_for(self) -> BaseException | None:
+        """What made the last checkpoint fail, once nothing is being written; it is told once."""
         if self.thread is not None:
             self.thread.join()
             self.thread = None
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise RuntimeError(f"checkpoint {self.last_step} could not be written") from error
+        error, self.error = self.error, None
+        return error
+
+    def failure(self, error: BaseException) -> Exception:
+        """How the last checkpoint is said to have failed."""
+        what = f"checkpoint {self.last_step}"
+        if disk.number(error) is not None:
+            return disk.unwritten(what, error)
+        return RuntimeError(f"{what} could not be written: {type(error).__name__}: {error}")

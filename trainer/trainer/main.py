@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from trainer import disk
 from trainer.atomic import write_json
 from trainer.config import Environment, EvaluateConfig, RecommendConfig, TrainConfig, parse
 from trainer.failure import Preempted, Refusal
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> int:
         return report(out_dir, refusal)
     except Exception as bug:
         traceback.print_exc()
+        if disk.number(bug) in disk.OF_WRITING:
+            return report(out_dir, disk.unwritten("a file", bug))
         reason = f"{type(bug).__name__}: {bug}"
         return report(out_dir, Refusal(reason, "a bug: the traceback is in the log"))
 
@@ -136,11 +139,14 @@ def prepare_keras(environ: Mapping[str, str], deterministic: bool) -> None:
 
 
 def report(out_dir: Path | None, refusal: Refusal) -> int:
-    """Says why on stderr and in `failure.json`."""
+    """Says why on stderr and in `failure.json`; on stderr alone where that cannot be written."""
     sys.stderr.write(f"trainer: {refusal.reason}\n")
     if refusal.hint:
         sys.stderr.write(f"hint: {refusal.hint}\n")
     if out_dir is not None:
         failure = {"reason": refusal.reason, "hint": refusal.hint}
-        write_json(out_dir / "failure.json", failure)
+        try:
+            write_json(out_dir / "failure.json", failure)
+        except OSError as error:  # such as on the full disk that is to be told of
+            sys.stderr.write(f"trainer: no failure.json: {error}\n")
     return refusal.exit_code

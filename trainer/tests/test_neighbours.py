@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from test_baselines import events, row
 
 from trainer import baselines, neighbours
@@ -60,6 +61,44 @@ def test_the_nearest_are_kept_and_of_equal_ones_the_lower_item(monkeypatch):
     assert thinned[0].tolist() == [0, full[0, 1], 0]
     tied = neighbours.nearest(neighbours.sparse.csr_matrix(np.array([[0, 5.0, 0, 5.0]])))
     assert tied.toarray().tolist() == [[0, 5, 0, 0]]
+
+
+def sorted_whole(matrix, nearest):
+    """What is kept, by sorting all there is."""
+    kept = np.zeros(matrix.shape)
+    for similar_to, thinned in zip(matrix.toarray(), kept, strict=True):
+        order = sorted(np.flatnonzero(similar_to > 0), key=lambda item: (-similar_to[item], item))
+        thinned[order[:nearest]] = similar_to[order[:nearest]]
+    return kept
+
+
+@pytest.mark.parametrize("nearest", [1, 3, 20, 60])
+def test_what_is_kept_is_what_sorting_everything_would_keep(monkeypatch, nearest):
+    monkeypatch.setattr(neighbours, "NEAREST", nearest)
+    generator = np.random.Generator(np.random.PCG64(4))
+    drawn = generator.integers(-2, 5, (50, 40)) / 4  # a few values only, so that many are tied
+    drawn[generator.random((50, 40)) < generator.random((50, 1))] = 0
+    drawn[7] = 0
+    matrix = sparse.csr_matrix(drawn)
+    matrix.data[::9] = 0.0  # there, and worth nothing
+
+    thinned = neighbours.nearest(matrix)
+
+    assert thinned.toarray().tolist() == sorted_whole(matrix, nearest).tolist()
+    assert (thinned.data > 0).all()
+
+
+def test_of_a_row_only_what_may_be_kept_is_sorted(monkeypatch):
+    monkeypatch.setattr(neighbours, "NEAREST", 5)
+    sorted_at_once = []
+    lexsort = np.lexsort
+    monkeypatch.setattr(
+        np, "lexsort", lambda keys: sorted_at_once.append(len(keys[0])) or lexsort(keys)
+    )
+
+    neighbours.nearest(sparse.csr_matrix(np.arange(1.0, 1001.0)))
+
+    assert sorted_at_once == [5]
 
 
 def test_blocks_change_nothing(monkeypatch):

@@ -5,6 +5,7 @@ item is as similar to itself as its users came back to it, so where repeats coun
 always nor never its own best neighbour.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +64,12 @@ def neighbours(events: Interactions, alive: Alive = silent) -> Neighbours:
     squares = np.asarray(had.multiply(had).sum(axis=0)).ravel()
     came_back = came_back_shares(had, again)
     scale = sparse.diags(1.0 / np.sqrt(squares + SHRINK))
-    of_item = (had @ scale).T.tocsr()
+    by_user = (had @ scale).tocsr()
+    of_item = by_user.T.tocsr()
     blocks = []
     size = max(1, MOST_CELLS // events.n_items)
     for first in range(0, events.n_items, size):
-        block = (of_item[first : first + size] @ of_item.T).tocoo()
+        block = (of_item[first : first + size] @ by_user).tocoo()
         own = block.row + first == block.col  # there for every item that anybody had
         block.data[own] = came_back[block.col[own]]
         blocks.append(nearest(block.tocsr()))
@@ -104,11 +106,26 @@ def had_by(events: Interactions, half_life: float) -> tuple[sparse.csr_matrix, s
 
 
 def nearest(similar: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Keeps the `NEAREST` highest of each row; of equal ones the lower item."""
-    row = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
-    order = np.lexsort((similar.indices, -similar.data, row))
-    place = np.arange(len(order)) - similar.indptr[row[order]]
-    kept = order[(place < NEAREST) & (similar.data[order] > 0)]
+    """Keeps the `NEAREST` highest of each row that are above 0; of equal ones the lower item."""
+    worth = [
+        low + worth_sorting(similar.data[low:high])
+        for low, high in itertools.pairwise(similar.indptr)
+    ]
+    places = np.concatenate(worth)
+    row = np.repeat(np.arange(similar.shape[0]), [len(of_row) for of_row in worth])
+    places = places[np.lexsort((similar.indices[places], -similar.data[places], row))]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    kept = (rank < NEAREST) & (similar.data[places] > 0)
+    places, row = places[kept], row[kept]
     return sparse.csr_matrix(
-        (similar.data[kept], (row[kept], similar.indices[kept])), shape=similar.shape
+        (similar.data[places], (row, similar.indices[places])), shape=similar.shape
     )
+
+
+def worth_sorting(values: np.ndarray) -> np.ndarray:
+    """The places of the `NEAREST` highest, and of all that are equal to the least of them. A row
+    has thousands that no sorting need look at: 0.017 s instead of 0.4 s for a hundred of 16,000."""
+    past = len(values) - NEAREST
+    if past <= 0:
+        return np.arange(len(values))
+    return np.flatnonzero(values >= np.partition(values, past)[past])

@@ -116,12 +116,12 @@ def test_one_that_went_back_before_others_is_kept_and_they_go(tmp_path, before, 
     [
         "[]",
         "null",
-        '{"schema": 2}',
-        '{"schema": 2, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
+        '{"schema": 3}',
+        '{"schema": 3, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
         '"seed": 1, "parts": [3]}',
-        '{"schema": 2, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
+        '{"schema": 3, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
         '"seed": 1, "parts": [{"file": "part-00000.safetensors"}]}',
-        '{"schema": 2, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
+        '{"schema": 3, "step": 9, "model": "m", "dataset_fingerprint": "d", "config_digest": "c", '
         '"seed": 1, "parts": null, "resumed_from": "x"}',
     ],
 )
@@ -138,9 +138,9 @@ def test_an_index_that_is_json_and_nonsense_is_torn(tmp_path, index):
 def test_an_older_format_is_refused_with_what_to_do(tmp_path):
     write(tmp_path, 5)
     path = tmp_path / "5" / "index.json"
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 2'))
 
-    with pytest.raises(ConfigurationError, match="must have schema 2, received: 1") as caught:
+    with pytest.raises(ConfigurationError, match="must have schema 3, received: 2") as caught:
         checkpoint.newest(tmp_path, ORIGIN)
 
     assert "start a new run" in caught.value.hint

@@ -19,6 +19,8 @@ from trainer.dataset import Interactions
 # this share of all places, which are most of the work of an epoch.
 MOST_LENGTHS = 4
 WORTH_A_LENGTH = 0.15
+DRAWN_FROM = 2**32 - 1  # whole numbers that draw negatives: those of uint32 but the last
+LEAST_SHARE = 1e-12  # of what is never drawn: its logarithm is a number
 
 
 class Sequences(NamedTuple):
@@ -45,7 +47,7 @@ class Frequencies(NamedTuple):
     """How often each row of the table is a target, for the sampled softmax."""
 
     log_share: jax.Array
-    cumulative: jax.Array
+    starts: jax.Array  # uint32: the first of the whole numbers that draw a row
 
 
 class Batch(NamedTuple):
@@ -151,12 +153,31 @@ def bucket(cut: Windows, room: int) -> Bucket:
 
 
 def frequencies(events: Interactions) -> Frequencies:
-    """Of the items of one phase."""
+    """Of the items of one phase. A row with events is drawn by one whole number at least, however
+    small its share; one without events by none.
+
+    Whole numbers and not decimals: those of float32 have 2^23 steps between 0 and 1, which passed
+    over a tenth of a catalogue of 100,000 items with 20 million events. Four bytes an item on the
+    device, as decimals would take; to draw an event and take its item would need all events there.
+    """
     counts = np.bincount(events.item + 1, events.weight, events.n_items + 1)
-    share = np.maximum(counts, 1e-9) / max(counts.sum(), 1e-9)
+    share = counts / max(counts.sum(), LEAST_SHARE)
+    # Two steps, so that one is left when all shares are made smaller to add up to 1 again.
+    share = np.where(counts > 0, np.maximum(share, 2 / DRAWN_FROM), 0.0)
+    share /= max(share.sum(), LEAST_SHARE)
+    past = np.minimum(np.rint(np.cumsum(share) * DRAWN_FROM), DRAWN_FROM).astype(np.uint32)
     return Frequencies(
-        jnp.asarray(np.log(share), jnp.float32), jnp.asarray(np.cumsum(share), jnp.float32)
+        jnp.asarray(np.log(np.maximum(share, LEAST_SHARE)), jnp.float32),
+        jnp.asarray(np.concatenate([np.zeros(1, np.uint32), past[:-1]])),
     )
+
+
+def drawn_rows(of: Frequencies, bits: jax.Array) -> jax.Array:
+    """The rows that random whole numbers (uint32) draw."""
+    # Rows without events behind the last that has some start at `DRAWN_FROM`.
+    bits = jnp.minimum(bits, jnp.uint32(DRAWN_FROM - 1))
+    # A row without events starts where the next one does: the last of equal starts is meant.
+    return jnp.searchsorted(of.starts, bits, side="right") - 1
 
 
 def batch_at(

@@ -24,7 +24,9 @@ from trainer.atomic import now_rfc3339, sha256_of
 from trainer.failure import ConfigurationError
 
 INDEX = "index.json"
-SCHEMA = 2  # 2: with the history of validations and the learning rate
+# 2: with the history of validations and the learning rate; 3: another draw of negatives, so a
+# training that began with the one before would end in weights that neither gives
+SCHEMA = 3
 # Small parts cost one request each; a part is closed once it is this large.
 PART_BYTES = 64 * 1024 * 1024
 KEPT = 2

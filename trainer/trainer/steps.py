@@ -202,13 +202,12 @@ def sampled(engine: Engine, frequencies: batches.Frequencies, step: jax.Array) -
     """Drawn by how often items are targets; nothing where the softmax is over all items."""
     if engine.model.scores_items:
         return None
-    config, last = engine.config, engine.model.items.input_dim - 1
-    if last <= config.full_softmax_up_to:
+    config = engine.config
+    if engine.model.items.input_dim - 1 <= config.full_softmax_up_to:
         return None
-    drawn = jax.random.uniform(
-        jax.random.fold_in(jax.random.key(config.seed), step), (config.negatives,)
-    )
-    row = jnp.clip(jnp.searchsorted(frequencies.cumulative, drawn, side="right"), 1, last)
+    key = jax.random.fold_in(jax.random.key(config.seed), step)
+    bits = jax.random.bits(key, (config.negatives,), jnp.uint32)
+    row = batches.drawn_rows(frequencies, bits)
     return Negatives(row, frequencies.log_share[row] + jnp.log(float(config.negatives)))
 
 

@@ -1,6 +1,7 @@
 """EASE against the closed form, written down the short way."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -61,7 +62,24 @@ def test_an_inverse_in_blocks_is_the_inverse(monkeypatch, block):
     inverse = ease.inverted(matrix.copy(), heard.append)
 
     assert inverse @ matrix == pytest.approx(np.eye(12), abs=1e-9)
-    assert len(heard) == 2 * -(-12 // block)
+    assert len(heard) == 3 * -(-12 // block)
+
+
+def test_no_more_memory_is_taken_than_is_told(monkeypatch):
+    n = 1_000
+    generator = np.random.Generator(np.random.PCG64(4))
+    rows = [(int(u), int(i), t) for t, (u, i) in enumerate(generator.integers(0, n, (60_000, 2)))]
+    made = events([*rows, *((n, item, len(rows) + item) for item in range(n))])
+    told = 12 * n * n  # bytes: the matrix in float64, and the weights in float32
+    monkeypatch.setattr(ease, "BLOCK", 50)
+    events_and_blocks = 40 * made.n_events + 8 * 3 * ease.BLOCK * n
+
+    tracemalloc.start()
+    ease.ease(made)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert told < most < told + events_and_blocks
 
 
 def test_the_newest_of_a_history_count_most(monkeypatch):
@@ -140,5 +158,5 @@ def test_long_fits_move_the_step_that_the_agent_watches(tmp_path, monkeypatch):
     ease.ease(shop(), steps)
 
     written = json.loads((tmp_path / "progress.json").read_text())
-    assert written["step"] == 6
+    assert written["step"] == 9
     assert written["detail"] == "fitting ease"

@@ -2,8 +2,8 @@
 
 They are fitted from scratch on the data of each run, so they have no saved state that could go
 stale; what takes long to fit is kept for the shards of that one run (`kept_fits.py`). That is
-seconds for popularity and rules, and for all of them on catalogues of some thousand items; item-kNN,
-EASE and iALS take minutes of a core on large ones (`README.md`).
+seconds for popularity and rules, and for all of them on catalogues of some thousand items;
+item-kNN, EASE and iALS take minutes of a core on large ones (`README.md`).
 
 Every candidate here and elsewhere has `scores(item, start, end, user)`.
 """

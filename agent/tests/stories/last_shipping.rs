@@ -74,6 +74,8 @@ async fn a_checkpoint_that_the_store_never_answers_for_does_not_cost_the_record(
 #[tokio::test]
 async fn a_notice_is_on_record_while_gigabytes_are_on_their_way() {
     let mut bench = Bench::train(count(100_000, 5, "deaf"));
+    bench.settings.after_sigterm.program = Duration::from_millis(50);
+    bench.settings.after_sigterm.shipping = Duration::from_millis(300);
     bench.settings.after_notice.program = Duration::from_mins(10);
     bench.settings.after_notice.shipping = Duration::from_mins(10);
     let attempt = silent_at_a_checkpoint(&bench).await;
@@ -86,6 +88,8 @@ async fn a_notice_is_on_record_while_gigabytes_are_on_their_way() {
     .await;
     assert_eq!(bench.record(1).outcome, AttemptOutcome::Running);
     assert_eq!(bench.published_step(), None);
+    attempt.tell(Happening::Terminate);
+    assert_eq!(attempt.code().await, 76);
 }
 
 #[tokio::test]
@@ -106,6 +110,8 @@ async fn a_record_that_could_not_be_written_is_written_again() {
         bench.record(1).instance_id.is_some()
     })
     .await;
+    attempt.tell(Happening::Terminate);
+    assert_eq!(attempt.code().await, 75);
 }
 
 #[tokio::test]

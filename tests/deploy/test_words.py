@@ -33,7 +33,11 @@ GLOB = Rule(512, pattern=r"[A-Za-z0-9.:\s]*\*?")
 METRIC_ID = Rule(255, 1, "[a-z][a-zA-Z0-9_]*")
 TAG_KEY, TAG_VALUE = shape("iam", "tagKeyType"), shape("iam", "tagValueType")
 
+# Batch's API reference, ContainerProperties, environment: no name of a job's begins with AWS_BATCH.
+JOB_VARIABLE = Rule(pattern="(?!AWS_BATCH)[A-Za-z_][A-Za-z0-9_]*")
+
 RULES = {
+    ("AWS::Batch::JobDefinition", "ContainerProperties.Environment.Name"): JOB_VARIABLE,
     ("AWS::Batch::JobDefinition", "ContainerProperties.MountPoints.SourceVolume"): Rule(255, 1, "[A-Za-z0-9_-]+"),
     ("AWS::Batch::JobDefinition", "ContainerProperties.Secrets.Name"): shape("lambda", "EnvironmentVariableName"),
     ("AWS::Batch::JobDefinition", "ContainerProperties.Volumes.Name"): Rule(255, 1, "[A-Za-z0-9_-]+"),

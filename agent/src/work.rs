@@ -237,19 +237,21 @@ impl<'a, S: Store, W: World> Attempt<'a, S, W> {
         let declares =
             self.settings.contract || account.failure.is_some() || heartbeat.latest().is_some();
         let next = after_program(ended, stop.as_ref(), was_noticed, declares);
-        if let (Next::Leave, Some(Stop::GaveUp(error))) = (next, stop) {
-            return Err(error);
-        }
+        let gave_up = match stop {
+            Some(Stop::GaveUp(error)) => Some(error),
+            Some(Stop::Stalled(_)) | None => None,
+        };
         let step = final_step(output_dir, &heartbeat);
-        let shipped = match &mut shipper {
-            Some(shipper) => {
+        let shipped = match (gave_up, &mut shipper) {
+            (Some(error), _) => Some(Err(error)),
+            (None, Some(shipper)) => {
                 let last = self.ship(next, shipper, step);
                 account
                     .heard
                     .while_there_is_time(host, self.world, last)
                     .await
             }
-            None => None,
+            (None, None) => None,
         };
         let is_shipped = shipped.is_some();
         if !is_shipped {

@@ -38,8 +38,8 @@ pub(crate) async fn push(file: &Path, bucket: Option<String>) -> anyhow::Result<
     output::print(&format!("pipeline `{name}`: {what}\n  {place}"))
 }
 
-/// Writes the head, if there is none, and then the spec: supervision finds a pipeline by its spec, and
-/// must then find from which tick on lost ones count.
+/// Writes the head, if there is none, and then the spec: supervision finds a pipeline by its head, and with a
+/// spec makes up lost ticks, so it must know by then from which one on they count.
 pub(crate) async fn write(
     store: &impl Store,
     world: &impl World,

@@ -1,6 +1,6 @@
 //! Files on their way to the store and back, in parts.
 //!
-//! A file of at most one part is one request. A larger one goes up as an upload in parts and comes down as
+//! A file of at most two parts is one request. A larger one goes up as an upload in parts and comes down as
 //! ranged reads of one and the same version; what breaks off is a part, and only that part is repeated.
 //! A file is read once on its way up: its SHA-256 for the manifest and each part's CRC32 for the wire come of
 //! the same pass. All bytes that are held for requests are counted against one [`Room`], so that memory is

@@ -256,7 +256,7 @@ fn wanted<'w>(sent: &'w Sent, if_match: Option<&'w str>) -> Wanted<'w> {
 
 #[tokio::test]
 async fn files_of_every_awkward_size_come_back_as_they_went() {
-    for size in [0, 1, PART - 1, PART, PART + 1, 2 * PART, 2 * PART + 7] {
+    for size in [0, 1, PART, PART + 1, 2 * PART, 2 * PART + 1, 3 * PART + 7] {
         let place = Place::new();
         let transfer = place.transfer();
         let from = place.file("from", size);
@@ -416,7 +416,7 @@ async fn a_file_that_goes_away_is_sent_to_its_end_and_one_that_is_gone_leaves_no
 async fn uploads_that_nobody_goes_on_with_are_forgotten() {
     let place = Place::new();
     let transfer = place.transfer();
-    let from = place.file("from", 2 * PART);
+    let from = place.file("from", 3 * PART);
     place.proof.fail("part 2", Fault::Unreachable, 1);
     let sent = transfer.send(Duration::ZERO, (BUCKET, KEY), &from).await;
     assert!(sent.is_err(), "{sent:?}");
@@ -480,10 +480,32 @@ async fn what_is_not_as_it_was_promised_leaves_nothing_under_its_name() {
 }
 
 #[tokio::test]
+async fn a_manifest_of_parts_that_are_cut_otherwise_is_as_good() {
+    let place = Place::new();
+    for size in [2 * PART, 3 * PART] {
+        let from = place.file("from", size);
+        let transfer = place.transfer();
+        let sent = transfer.send(PATIENCE, (BUCKET, KEY), &from).await;
+        let cut_otherwise = Sent {
+            crc32: vec![1, 2],
+            ..sent.expect("it goes up")
+        };
+        let to = place.path("to");
+
+        let arrived = transfer
+            .fetch(PATIENCE, &wanted(&cut_otherwise, None), &to)
+            .await;
+
+        assert_eq!(arrived.expect("the store answers"), Arrived::Whole);
+        assert!(std::fs::read(&to).expect("it is there") == bytes(size));
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_stays_away_is_an_error_when_patience_ends() {
     let place = Place::new();
     let transfer = place.transfer();
-    let from = place.file("from", 2 * PART);
+    let from = place.file("from", 3 * PART);
     let sent = transfer.send(PATIENCE, (BUCKET, KEY), &from).await;
     let sent = sent.expect("it goes up");
     place
@@ -506,7 +528,7 @@ async fn a_store_that_stays_away_is_an_error_when_patience_ends() {
 async fn a_file_with_the_longest_name_there_is_comes_down() {
     let place = Place::new();
     let transfer = place.transfer();
-    let from = place.file("from", PART + 1);
+    let from = place.file("from", 2 * PART + 1);
     let sent = transfer.send(PATIENCE, (BUCKET, KEY), &from).await;
     let sent = sent.expect("it goes up");
     let to = place.path(&"n".repeat(255));
@@ -514,14 +536,14 @@ async fn a_file_with_the_longest_name_there_is_comes_down() {
     let arrived = transfer.fetch(PATIENCE, &wanted(&sent, None), &to).await;
 
     assert_eq!(arrived.expect("there is room for it"), Arrived::Whole);
-    assert_eq!(std::fs::read(&to).expect("it is there"), bytes(PART + 1));
+    assert_eq!(std::fs::read(&to).expect("it is there"), bytes(2 * PART + 1));
 }
 
 #[tokio::test]
 async fn a_file_on_its_way_down_takes_the_name_of_no_other() {
     let place = Place::new();
     let transfer = place.transfer();
-    let from = place.file("from", PART + 1);
+    let from = place.file("from", 2 * PART + 1);
     let sent = transfer.send(PATIENCE, (BUCKET, KEY), &from).await;
     let sent = sent.expect("it goes up");
     let paths = ["weights.arriving", "weights"].map(|name| place.path(name));
@@ -532,6 +554,6 @@ async fn a_file_on_its_way_down_takes_the_name_of_no_other() {
     }
 
     for there in &paths {
-        assert_eq!(std::fs::read(there).expect("it is there"), bytes(PART + 1));
+        assert_eq!(std::fs::read(there).expect("it is there"), bytes(2 * PART + 1));
     }
 }

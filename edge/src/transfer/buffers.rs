@@ -11,11 +11,15 @@ use std::sync::{Arc, Mutex};
 use bytes::BytesMut;
 
 use super::lock;
+use super::spans::WHOLE;
 
 /// The memory of one transfer.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    part: usize,
+    /// What a request is larger than, if it is worth a piece.
+    small: usize,
+    /// What a request fills at the most, as [`super::spans()`] cuts files.
+    piece: usize,
     pieces: usize,
     stretch: Arc<Mutex<Stretch>>,
 }
@@ -30,17 +34,19 @@ struct Stretch {
 impl Buffers {
     /// For as many parts of `part` bytes as `in_flight` bytes hold.
     pub(super) fn of(part: u64, in_flight: u64) -> Self {
+        let piece = usize::try_from(part.saturating_mul(WHOLE)).unwrap_or(usize::MAX);
         Self {
-            part: usize::try_from(part).unwrap_or(usize::MAX),
+            small: usize::try_from(part / 2).unwrap_or(usize::MAX),
+            piece,
             pieces: usize::try_from(in_flight / part.max(1)).unwrap_or(0),
             stretch: Arc::default(),
         }
     }
 
     /// Memory for `length` bytes, whatever they are now. What is far from a part, or one more than the room
-    /// holds, has memory of its own.
+    /// holds, has memory of its own. A part leaves half of its piece untouched, which costs nothing.
     pub(super) fn take(&self, length: usize) -> Buffer {
-        let piece = (length > self.part / 2 && length <= self.part).then(|| self.piece());
+        let piece = (length > self.small && length <= self.piece).then(|| self.piece());
         if let Some(piece) = piece.flatten() {
             Buffer {
                 bytes: piece,
@@ -59,8 +65,8 @@ impl Buffers {
     fn piece(&self) -> Option<BytesMut> {
         let mut stretch = lock(&self.stretch);
         if stretch.out == 0 {
-            let mut all = BytesMut::zeroed(self.part.checked_mul(self.pieces)?);
-            stretch.free = (0..self.pieces).map(|_| all.split_to(self.part)).collect();
+            let mut all = BytesMut::zeroed(self.piece.checked_mul(self.pieces)?);
+            stretch.free = (0..self.pieces).map(|_| all.split_to(self.piece)).collect();
         }
         let piece = stretch.free.pop()?;
         stretch.out += 1;
@@ -123,7 +129,7 @@ mod tests {
 
         for _ in 0..10 {
             held.remove(0);
-            held.push(buffers.take(7));
+            held.push(buffers.take(15));
             assert_eq!(starts(&held), first);
         }
     }
@@ -143,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_no_part_and_one_too_many_have_memory_of_their_own() {
         let buffers = Buffers::of(8, 16);
-        let held: Vec<_> = [8, 4, 9, 0, 8, 8].map(|length| buffers.take(length)).into();
+        let held: Vec<_> = [16, 4, 17, 0, 5, 8].map(|length| buffers.take(length)).into();
 
         let of_stretch = held.iter().map(|buffer| buffer.home.is_some());
         assert_eq!(
@@ -151,6 +157,6 @@ mod tests {
             [true, false, false, false, true, false]
         );
         let lengths = held.iter().map(|buffer| buffer.as_ref().len());
-        assert_eq!(lengths.collect::<Vec<_>>(), [8, 4, 9, 0, 8, 8]);
+        assert_eq!(lengths.collect::<Vec<_>>(), [16, 4, 17, 0, 5, 8]);
     }
 }

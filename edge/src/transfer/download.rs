@@ -89,7 +89,12 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         let Some((first, others)) = spans.split_first() else {
             unreachable!("there is always one part");
         };
-        let arriving = Arriving { wanted, to };
+        let cut_as_here = wanted.crc32.len() == spans.len();
+        let arriving = Arriving {
+            wanted,
+            crc32: if cut_as_here { wanted.crc32 } else { &[] },
+            to,
+        };
         let room = self.room.take(first.length).await;
         let Some(piece) = self
             .part(patience, &arriving, 0, *first, wanted.if_match)
@@ -148,7 +153,7 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
         if_match: Option<&str>,
     ) -> Result<Option<Piece>, StoreError> {
         let wanted = arriving.wanted;
-        let crc32 = wanted.crc32.get(n).copied();
+        let crc32 = arriving.crc32.get(n).copied();
         let mut garbled = 0;
         loop {
             let get = || {
@@ -172,6 +177,8 @@ impl<S: Store, W: World> Transfer<'_, S, W> {
 
 struct Arriving<'w> {
     wanted: &'w Wanted<'w>,
+    /// Of each part; none if another version of us cut the file, which then has its SHA-256 alone.
+    crc32: &'w [u32],
     to: &'w Path,
 }
 

@@ -536,7 +536,10 @@ async fn a_file_with_the_longest_name_there_is_comes_down() {
     let arrived = transfer.fetch(PATIENCE, &wanted(&sent, None), &to).await;
 
     assert_eq!(arrived.expect("there is room for it"), Arrived::Whole);
-    assert_eq!(std::fs::read(&to).expect("it is there"), bytes(2 * PART + 1));
+    assert_eq!(
+        std::fs::read(&to).expect("it is there"),
+        bytes(2 * PART + 1)
+    );
 }
 
 #[tokio::test]
@@ -554,6 +557,9 @@ async fn a_file_on_its_way_down_takes_the_name_of_no_other() {
     }
 
     for there in &paths {
-        assert_eq!(std::fs::read(there).expect("it is there"), bytes(2 * PART + 1));
+        assert_eq!(
+            std::fs::read(there).expect("it is there"),
+            bytes(2 * PART + 1)
+        );
     }
 }

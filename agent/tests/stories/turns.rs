@@ -15,6 +15,8 @@ use trainspot_edge::store::{
 };
 use trainspot_edge::world::RealWorld;
 use trainspot_edge::{Store, World};
+use trainspot_shared::attempt::{AttemptOutcome, AttemptRecord};
+use trainspot_shared::layout::file::ATTEMPT;
 use trainspot_shared::stage_head::{StageHead, Worker};
 
 use crate::shelf::Shelf;
@@ -77,7 +79,7 @@ impl Turns {
         let _story_is_over = gone.await.is_err();
     }
 
-    /// Waits until `who` is held and goes no further; `false` if it has ended.
+    /// Waits until `who` is held and goes no further; `false` if it has ended, and nothing of it is on its way.
     pub(crate) async fn settle(&self, who: usize) -> bool {
         loop {
             // One thread: by the time it is this one's turn again, the others went as far as they could.
@@ -88,11 +90,11 @@ impl Turns {
                 let mut waiting = self.0.0.lock().unwrap();
                 // What was given up meanwhile, as the losing half of a `select!` is.
                 waiting.stops.retain(|stop| !stop.go.is_closed());
-                if waiting.has_ended[who] {
-                    return false;
-                }
                 if waiting.stops.iter().any(|stop| stop.who == who) {
                     return true;
+                }
+                if waiting.has_ended[who] {
+                    return false;
                 }
             }
             self.0.1.notified().await;
@@ -111,7 +113,8 @@ impl Turns {
     }
 }
 
-/// A change of what a head publishes, by a worker that the head did not name.
+/// A change of what a head publishes, by a worker that the head did not name; or a record that says that its
+/// attempt works, after the one that says how it ended.
 pub(crate) type Violation = String;
 
 /// The store and the world of one worker.
@@ -137,6 +140,21 @@ impl Held {
             .stop(self.who, format!("{what} {key}, done"))
             .await;
         answer
+    }
+
+    /// The other judge: an attempt's closing record is its last.
+    fn judge_record(&self, before: Option<&Fetched>, after: &[u8]) {
+        let record = |bytes: &[u8]| serde_json::from_slice::<AttemptRecord>(bytes).unwrap();
+        let after = record(after);
+        let before = before.map(|before| record(&before.body));
+        let was_closed = before.is_some_and(|before| {
+            before.job_id == after.job_id && before.outcome != AttemptOutcome::Running
+        });
+        if was_closed && after.outcome == AttemptOutcome::Running {
+            let who = format!("{} attempt {}", after.job_id, after.attempt);
+            let violation = format!("{who} is at work again, by its record");
+            self.violations.lock().unwrap().push(violation);
+        }
     }
 
     /// The judge: by the heads alone, whatever the worker thinks of itself.
@@ -183,15 +201,23 @@ impl Store for Held {
         body: Vec<u8>,
         condition: Condition,
     ) -> Result<Put, StoreError> {
-        let effect = || {
-            let before = self.shelf.read(bucket, key);
-            let put = self.shelf.write(bucket, key, body.clone(), &condition);
-            if put != Put::Refused && key.ends_with("/head.json") {
-                self.judge(before.as_ref(), &body);
-            }
-            Ok(put)
+        let (held, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
+        let arrives = async move {
+            let effect = || {
+                let before = held.shelf.read(&bucket, &key);
+                let put = held.shelf.write(&bucket, &key, body.clone(), &condition);
+                if put != Put::Refused && key.ends_with("/head.json") {
+                    held.judge(before.as_ref(), &body);
+                }
+                if put != Put::Refused && key.ends_with(ATTEMPT) {
+                    held.judge_record(before.as_ref(), &body);
+                }
+                put
+            };
+            held.call("write", &key, effect).await
         };
-        self.call("write", key, effect).await
+        // A request that is on its way arrives, also when nobody waits for its answer any more.
+        Ok(tokio::spawn(arrives).await.unwrap())
     }
 
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<Listed>, StoreError> {

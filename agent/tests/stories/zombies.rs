@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
-use trainspot_agent::host::Channel;
+use trainspot_agent::host::{Channel, Happening, HostIdentity};
 use trainspot_agent::program::{Ended, Launch, Program, Signal};
 use trainspot_agent::work;
 use trainspot_shared::job::JobDocument;
@@ -159,7 +159,10 @@ impl Stage {
         };
         let turns = self.turns.clone();
         let running = tokio::spawn(async move {
-            let (_host, mut channel) = Channel::open();
+            let (host, mut channel) = Channel::open();
+            // News for the record, which is then written beside the program.
+            host.send(Happening::Identity(HostIdentity::default()))
+                .unwrap();
             let code = work(
                 &held,
                 &held,

@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn what_is_no_part_and_one_too_many_have_memory_of_their_own() {
         let buffers = Buffers::of(8, 16);
-        let held: Vec<_> = [16, 4, 17, 0, 5, 8].map(|length| buffers.take(length)).into();
+        let held: Vec<_> = [16, 4, 17, 0, 5, 8]
+            .map(|length| buffers.take(length))
+            .into();
 
         let of_stretch = held.iter().map(|buffer| buffer.home.is_some());
         assert_eq!(

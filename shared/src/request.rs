@@ -110,6 +110,14 @@ impl Request {
     }
 }
 
+/// Whether a schedule sent this, whatever else is wrong with it: a tick, or the event that a target without an
+/// input passes on as it is. People send neither.
+pub fn is_of_a_schedule(payload: &Value) -> bool {
+    ["tick", "detail-type"]
+        .iter()
+        .any(|field| payload.get(field).is_some())
+}
+
 fn text<'f>(fields: &'f Map<String, Value>, field: &str) -> Result<Option<&'f str>, RequestError> {
     match fields.get(field) {
         None | Some(Value::Null) => Ok(None),

@@ -114,8 +114,7 @@ impl Week {
             watched: BTreeMap::new(),
             pipeline,
         };
-        let key = layout::pipeline_spec(&week.pipeline);
-        week.write(RESULTS, &key, spec.to_string().as_bytes());
+        week.push(&spec.to_string());
         let head = PipelineHead::first(week.pipeline.clone(), begins_at, "pushed".to_owned());
         week.write_head(&head);
         week.new_data("first");
@@ -132,6 +131,20 @@ impl Week {
     /// Writes the marker that a pipeline with `wait_for` waits for.
     pub fn data_is_ready(&mut self) {
         self.write(DATA, "interactions/_READY", b"");
+    }
+
+    /// Writes the pipeline's spec anew, as `trainspot push` of some version does.
+    pub fn push(&mut self, spec: &str) {
+        let key = layout::pipeline_spec(&self.pipeline);
+        self.write(RESULTS, &key, spec.as_bytes());
+    }
+
+    /// Somebody else's pipeline, just pushed.
+    pub fn other_pipeline(&mut self, name: &str) {
+        let name: PipelineName = name.parse().expect("a valid name");
+        let head = PipelineHead::first(name.clone(), self.edge_now(), "pushed".to_owned());
+        let body = serde_json::to_vec(&head).expect("a head is JSON");
+        self.write(RESULTS, &layout::pipeline_head(&name), &body);
     }
 
     /// Replaces the pipeline's head, as the cli's pause and push do.

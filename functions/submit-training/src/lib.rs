@@ -3,14 +3,17 @@
 //! The same tick is the same run: however often it comes, and to however many processes at once, one of
 //! them makes the ledger and the others say that it was made. A repeat costs two requests.
 
+use std::error::Error;
+
 use serde::Serialize;
 use serde_json::Value;
+use trainspot_edge::chain::chain;
 use trainspot_edge::drive::{AdmitError, Admitted, Edge, admit};
 use trainspot_edge::function::Failed;
 use trainspot_edge::settings::Settings;
-use trainspot_shared::identity::{RunId, Tick};
+use trainspot_shared::identity::{IdentityError, RunId, Tick};
 use trainspot_shared::pipeline_head::Origin;
-use trainspot_shared::request::{Request, RequestKind, tick_of};
+use trainspot_shared::request::{Request, RequestKind, is_of_a_schedule, tick_of};
 
 /// What became of the request.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -37,34 +40,39 @@ pub enum Outcome {
     AlreadyThere,
     /// Another invocation made it at the same moment.
     LostTheCreate,
-    /// It can never become a run as it stands; a retry would not help.
+    /// A person asked, and it can never become a run as it stands; a retry would not help.
     Refused,
 }
 
-/// Enters a request. `Err` only for what a retry may mend.
+/// Enters a request. `Err` for what a retry may mend, and for a tick that is refused: nobody reads a schedule's
+/// answer, so it has to be what Lambda tries again, keeps as a dead letter and rings an alarm for. A person's request
+/// that is refused is an answer, which the person reads.
 pub async fn handle<E: Edge>(
     edge: &E,
     settings: &Settings,
     payload: &Value,
     by: &str,
 ) -> Result<Answer, Failed> {
-    let refused = |run_id: Option<RunId>, because: String| {
+    let refused = |run_id: Option<RunId>, error: &dyn Error| {
+        if is_of_a_schedule(payload) {
+            return Err(Failed::new("TickRefused", error));
+        }
+        let because = chain(error);
         tracing::warn!(because, "request refused");
-        let by = by.to_owned();
-        Answer {
+        Ok(Answer {
             run_id,
-            by,
+            by: by.to_owned(),
             outcome: Outcome::Refused,
             because: Some(because),
-        }
+        })
     };
     let request = match Request::parse(payload) {
         Ok(request) => request,
-        Err(error) => return Ok(refused(None, error.to_string())),
+        Err(error) => return refused(None, &error),
     };
     let (run_id, origin) = match run_of(edge, settings, &request, by) {
         Ok(run) => run,
-        Err(because) => return Ok(refused(None, because)),
+        Err(error) => return refused(None, &error),
     };
     match admit(edge, settings, &run_id, origin, by).await {
         Ok(admitted) => {
@@ -82,7 +90,7 @@ pub async fn handle<E: Edge>(
             })
         }
         Err(error @ (AdmitError::UnknownPipeline { .. } | AdmitError::Spec { .. })) => {
-            Ok(refused(Some(run_id), trainspot_edge::chain::chain(&error)))
+            refused(Some(run_id), &error)
         }
         Err(error) => Err(Failed::new("AdmitFailed", &error)),
     }
@@ -95,7 +103,7 @@ fn run_of<E: Edge>(
     settings: &Settings,
     request: &Request,
     by: &str,
-) -> Result<(RunId, Origin), String> {
+) -> Result<(RunId, Origin), IdentityError> {
     let pipeline = &request.pipeline;
     match &request.kind {
         RequestKind::Tick { at } => {
@@ -112,8 +120,7 @@ fn run_of<E: Edge>(
         } => {
             let drawn = by.rsplit('/').next().unwrap_or_default();
             let tick = Tick::containing(edge.now());
-            let run_id =
-                RunId::manual(pipeline.clone(), tick, drawn).map_err(|error| error.to_string())?;
+            let run_id = RunId::manual(pipeline.clone(), tick, drawn)?;
             Ok((run_id, Origin::Manual { force: *force }))
         }
     }

@@ -1,5 +1,6 @@
 //! Which ticks become runs, and when they start.
 
+use serde_json::json;
 use trainspot_edge::memory::CallKind;
 use trainspot_shared::identity::Stage;
 use trainspot_stories::{Deed, Spec, Wake, Week, at, minutes};
@@ -233,4 +234,63 @@ fn a_deadline_that_passes_is_told_once_and_the_run_goes_on() {
         week.told(),
         [format!("{run}/late"), format!("{run}/succeeded")]
     );
+}
+
+/// What a newer cli pushes, and these functions do not know.
+const OF_A_NEWER_VERSION: &str =
+    "name = \"recommender\"\nbogus = 1\n[train]\nprogram = [\"true\"]\n";
+
+#[test]
+fn a_tick_that_is_refused_is_an_error_as_nobody_reads_a_schedules_answer() {
+    let mut week = Week::new(&Spec::default());
+    week.push(OF_A_NEWER_VERSION);
+
+    let error = week.tick(MONDAY).expect("nobody kills it");
+    let error = error.expect_err("Lambda tries again, and keeps what stays refused");
+    assert!(
+        error.contains("TickRefused") && error.contains("bogus"),
+        "{error}"
+    );
+    assert_eq!(week.n_ledgers(), 0);
+
+    // Pushed again, the letter is sent again.
+    week.push(&Spec::default().to_string());
+    let tick = week.tick_payload(MONDAY);
+    let answer = week.wake(&tick).expect("nobody kills it");
+    assert_eq!(answer.expect("an answer")["outcome"], "created");
+}
+
+#[test]
+fn whatever_else_a_schedule_sends_in_vain_is_an_error_too() {
+    let mut week = Week::new(&Spec::default());
+    let of_schedules = [
+        json!({"pipeline": "nobodys", "tick": MONDAY}),
+        json!({"pipeline": "recommender", "tick": "on Monday"}),
+        json!({"pipeline": "recommender", "tick": MONDAY, "priority": 3}),
+        // A rule without its input transformer.
+        json!({"source": "aws.events", "detail-type": "Scheduled Event", "time": MONDAY}),
+    ];
+
+    for payload in of_schedules {
+        let told = week.wake(&Wake::Request(payload.clone()));
+        let error = told.expect("nobody kills it").expect_err("an error");
+        assert!(error.contains("TickRefused"), "{payload}: {error}");
+    }
+}
+
+#[test]
+fn a_request_by_hand_that_is_refused_is_an_answer() {
+    let mut week = Week::new(&Spec::default());
+    week.push(OF_A_NEWER_VERSION);
+    let by_hand = [
+        json!({"pipeline": "recommender"}),
+        json!({"pipeline": "nobodys", "force": true}),
+        json!({"pipelines": ["recommender"]}),
+    ];
+
+    for payload in by_hand {
+        let told = week.wake(&Wake::Request(payload.clone()));
+        let answer = told.expect("nobody kills it").expect("an answer");
+        assert_eq!(answer["outcome"], "refused", "{payload}: {answer}");
+    }
 }

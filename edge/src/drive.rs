@@ -6,6 +6,7 @@
 
 mod act;
 mod admit;
+mod entered;
 mod look;
 mod sweep;
 

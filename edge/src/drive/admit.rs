@@ -11,6 +11,7 @@ use trainspot_shared::pipeline::{Pipeline, SpecError};
 use trainspot_shared::pipeline_head::{self, Admission, Entry, Origin, PipelineHead};
 use trainspot_shared::run::{End, NewRun, Phase, Run};
 
+use super::entered::final_runs;
 use super::{DriveError, Edge, drive};
 use crate::cas::{self, CasError};
 use crate::metrics;
@@ -85,7 +86,10 @@ pub async fn admit<E: Edge>(
     let spec = spec(edge, settings, run_id.pipeline()).await?;
     let mut tries = 0;
     let (head, entry) = loop {
-        let is_final = final_runs(edge, settings, head.as_ref().map(|h| &h.document)).await?;
+        let is_final = match &head {
+            Some(head) => final_runs(edge, settings, &head.document).await?,
+            None => BTreeSet::new(),
+        };
         let over = head.as_ref().map(|read| read.etag.clone());
         let seen = head.map_or_else(
             || {
@@ -210,21 +214,4 @@ pub(super) async fn spec<E: Edge>(
         source,
     })?;
     Ok(Spec { text, pipeline })
-}
-
-/// Which of the entered runs are over: one request each, and entries are few.
-pub(super) async fn final_runs<E: Edge>(
-    edge: &E,
-    settings: &Settings,
-    head: Option<&PipelineHead>,
-) -> Result<BTreeSet<RunId>, StoreError> {
-    let mut is_final = BTreeSet::new();
-    for entry in head.map(|head| head.entries.as_slice()).unwrap_or_default() {
-        let key = layout::ledger(&entry.run_id);
-        let run = cas::read::<Run>(edge, &settings.results_bucket, &key).await?;
-        if run.is_some_and(|run| run.document.is_final()) {
-            is_final.insert(entry.run_id.clone());
-        }
-    }
-    Ok(is_final)
 }

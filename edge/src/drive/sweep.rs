@@ -16,6 +16,7 @@ use trainspot_shared::pipeline_head::{Admission, Entry, Origin, PipelineHead};
 use trainspot_shared::run::Run;
 
 use super::admit::{AdmitError, Admitted, admit, create, spec};
+use super::entered::ledgers;
 use super::{DriveError, Edge, drive};
 use crate::cas::{self, CasError, Decision};
 use crate::chain::chain;
@@ -24,8 +25,6 @@ use crate::store::StoreError;
 
 /// A due tick without a run is left to the schedule's own retries for so long.
 const LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// Ledgers are read so many at a time.
-const LEDGERS_AT_ONCE: usize = 16;
 /// Runs are driven so many at a time: fifty live ones fit into one invocation with time to spare.
 const RUNS_AT_ONCE: usize = 8;
 /// Older ticks are not made up.
@@ -194,33 +193,6 @@ async fn see_schedule<E: Edge>(
     )
     .await?;
     Ok(seen)
-}
-
-/// The ledgers of all entries that have one, and why one could not be read.
-async fn ledgers<E: Edge>(
-    edge: &E,
-    settings: &Settings,
-    head: &PipelineHead,
-) -> (BTreeMap<RunId, Run>, BTreeMap<RunId, StoreError>) {
-    let reads = futures::stream::iter(&head.entries).map(|entry| async move {
-        let key = layout::ledger(&entry.run_id);
-        let read = cas::read::<Run>(edge, &settings.results_bucket, &key).await;
-        (entry.run_id.clone(), read)
-    });
-    let mut reads = std::pin::pin!(reads.buffered(LEDGERS_AT_ONCE));
-    let (mut ledgers, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
-    while let Some((id, read)) = reads.next().await {
-        match read {
-            Ok(Some(read)) => {
-                ledgers.insert(id, read.document);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                unreadable.insert(id, error);
-            }
-        }
-    }
-    (ledgers, unreadable)
 }
 
 /// Removes the entries of which nothing is left to do and starts the queued one; gives what was started.

@@ -2,16 +2,20 @@
 //! the jobs it began with.
 
 use serde_json::json;
-use trainspot_edge::memory::AttemptEnd;
+use trainspot_edge::memory::{AttemptEnd, CallKind, Fault};
 use trainspot_shared::identity::Stage;
 use trainspot_shared::layout;
-use trainspot_stories::{Deed, Spec, Week, minutes};
+use trainspot_stories::{Deed, Spec, Wake, Week, minutes};
 
 use super::MONDAY;
 
 /// Monday's training is at work.
 fn at_work() -> (Week, String) {
-    let mut week = Week::new(&Spec::default());
+    at_work_on(&Spec::default())
+}
+
+fn at_work_on(spec: &Spec) -> (Week, String) {
+    let mut week = Week::new(spec);
     week.script(Stage::Train, [Deed::Stays]);
     week.tick(MONDAY);
     week.deliver_all();
@@ -103,4 +107,62 @@ fn a_run_ends_with_the_job_definitions_that_it_began_with() {
         "{}",
         friday.request.definition
     );
+}
+
+/// A person asks for a run; gives what becomes of it.
+fn asked_for(week: &mut Week, tick: &str) -> String {
+    let run = week.run_of(tick);
+    let payload = json!({"pipeline": "recommender", "run_id": run, "force": true});
+    let answer = week.wake(&Wake::Request(payload)).expect("nobody kills it");
+    assert_eq!(answer.expect("an answer")["outcome"], "created");
+    week.end_of(&run)
+}
+
+#[test]
+fn a_live_ledger_that_nobody_can_read_keeps_no_other_run_out() {
+    let (mut week, id) = at_work_on(&Spec::default().overlap("allow"));
+    let monday = layout::ledger(&week.run_of("20261123T0200Z"));
+    week.rewrite(&monday, |document| document["schema"] = json!(2));
+
+    let by_hand = asked_for(&mut week, "20261124T0900Z-m0123456789abcdef");
+    let tick = week.tick(super::FRIDAY).expect("nobody kills it");
+
+    assert_eq!(by_hand, "Training");
+    assert_eq!(tick.expect("an answer")["outcome"], "created");
+    week.rewrite(&monday, |document| document["schema"] = json!(1));
+    week.end(&id, &AttemptEnd::exit(1));
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_ledger_that_nobody_can_read_counts_as_a_live_run() {
+    let (mut week, id) = at_work_on(&Spec::default().overlap("skip"));
+    let monday = layout::ledger(&week.run_of("20261123T0200Z"));
+    week.rewrite(&monday, |document| document["schema"] = json!(2));
+
+    let by_hand = asked_for(&mut week, "20261124T0900Z-m0123456789abcdef");
+
+    assert_eq!(by_hand, "skipped");
+    week.rewrite(&monday, |document| document["schema"] = json!(1));
+    week.end(&id, &AttemptEnd::exit(1));
+    week.to_the_end();
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_for_a_moment_is_read_again() {
+    let (mut week, id) = at_work_on(&Spec::default().overlap("skip"));
+    let monday = layout::ledger(&week.run_of("20261123T0200Z"));
+    week.edge.on_call(move |call| {
+        (call.kind == CallKind::Get && call.what == monday).then_some(Fault::LostBefore)
+    });
+
+    let tick = week.tick(super::FRIDAY).expect("nobody kills it");
+
+    let error = tick.expect_err("Lambda tries again");
+    assert!(error.contains("AdmitFailed"), "{error}");
+    week.edge.calm();
+    week.end(&id, &AttemptEnd::exit(1));
+    week.to_the_end();
 }

@@ -3,6 +3,7 @@
 //! could not be deleted is none.
 
 mod letter;
+mod pile;
 mod queue;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use trainspot_edge::aws::{InvokeError, Invoker};
 
 use self::letter::{Letter, judge};
+use self::pile::Pile;
 pub(crate) use self::queue::QUEUE_VARIABLE;
 use self::queue::{Queue, Received};
 use crate::output;
@@ -48,11 +50,11 @@ struct Row {
 pub(crate) async fn redrive(arguments: &RedriveArguments) -> anyhow::Result<()> {
     let queue = Queue::open(&arguments.queue).await;
     let invoker = Invoker::from_environment().await;
-    let (mut rows, mut staying) = (Vec::new(), Vec::new());
-    let read = read_all(&queue, &invoker, arguments.dry_run, &mut rows, &mut staying).await;
+    let (mut rows, mut pile) = (Vec::new(), Pile::default());
+    let read = read_all(&queue, &invoker, arguments.dry_run, &mut rows, &mut pile).await;
     // What stays is given back also when the rest could not be read.
-    for receipt in staying {
-        queue.give_back(&receipt).await?;
+    for receipt in pile.staying() {
+        queue.give_back(receipt).await?;
     }
     read?;
     if arguments.json {
@@ -77,16 +79,15 @@ async fn read_all(
     invoker: &Invoker,
     is_dry: bool,
     rows: &mut Vec<Row>,
-    staying: &mut Vec<String>,
+    pile: &mut Pile,
 ) -> Result<(), Problem> {
     loop {
         let received = queue.receive().await?;
         if received.is_empty() {
             return Ok(());
         }
-        // Whatever breaks off below, none of them stays hidden.
-        staying.extend(received.iter().map(|message| message.receipt.clone()));
-        for message in received {
+        // Whatever breaks off below, the pile knows them all, and none of them stays hidden.
+        for message in pile.take(received) {
             let letter = Letter::parse(&message.body, &message.attributes);
             let done = match &letter {
                 Err(why) => Err(format!("cannot be sent again: {why}")),
@@ -95,11 +96,26 @@ async fn read_all(
             };
             if done.is_ok() {
                 queue.delete(&message.receipt).await?;
-                staying.retain(|receipt| *receipt != message.receipt);
+                pile.went(&message);
             }
-            rows.push(row(&message, letter.ok(), done));
+            let row = row(&message, letter.ok(), done);
+            if !is_dry {
+                // A function may take a minute over each of them.
+                eprintln!("{}", progress(rows.len() + 1, &row));
+            }
+            rows.push(row);
+        }
+        if pile.is_through() {
+            return Ok(());
         }
     }
+}
+
+/// One letter in one line, while others wait.
+fn progress(nth: usize, row: &Row) -> String {
+    let about = row.about.as_deref().unwrap_or(&row.message_id);
+    let what = if row.went { "went" } else { "stays" };
+    format!("{nth}: {about}: {what}: {}", row.outcome)
 }
 
 /// What the function answered, or why the letter stays.

@@ -80,19 +80,46 @@ pub(crate) async fn ledger(
         .map(|read| read.document))
 }
 
-/// The ledgers of `ids`, in their order; a folder without one is a run that is just being made.
+/// The ledgers of `ids`, in their order, all of them or none; a folder without one is a run that is just being made.
 pub(crate) async fn ledgers(
     store: &impl Store,
     bucket: &str,
     ids: &[RunId],
 ) -> Result<Vec<Run>, Problem> {
-    let mut all = Vec::new();
-    for some in ids.chunks(AT_ONCE) {
-        let read =
-            futures::future::try_join_all(some.iter().map(|id| ledger(store, bucket, id))).await?;
-        all.extend(read.into_iter().flatten());
+    let read = readable(store, bucket, ids).await?;
+    match read.unreadable.into_iter().next() {
+        Some((_, why)) => Err(why),
+        None => Ok(read.runs),
     }
-    Ok(all)
+}
+
+/// What could be read, and what could not.
+#[derive(Debug)]
+pub(crate) struct Readable {
+    /// In the order that was asked for.
+    pub(crate) runs: Vec<Run>,
+    /// Whose ledger is of a newer format, damaged or denied, and why.
+    pub(crate) unreadable: Vec<(RunId, Problem)>,
+}
+
+/// The ledgers of `ids` that can be read. `Err` if the store does not answer: then none can.
+pub(crate) async fn readable(
+    store: &impl Store,
+    bucket: &str,
+    ids: &[RunId],
+) -> Result<Readable, Problem> {
+    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+    for some in ids.chunks(AT_ONCE) {
+        let reads = futures::future::join_all(some.iter().map(|id| ledger(store, bucket, id)));
+        for (id, read) in some.iter().zip(reads.await) {
+            match read {
+                Ok(run) => runs.extend(run),
+                Err(problem) if problem.exit == Exit::Unreachable => return Err(problem),
+                Err(problem) => unreadable.push((id.clone(), problem)),
+            }
+        }
+    }
+    Ok(Readable { runs, unreadable })
 }
 
 /// The ledger of a run by its id, or which runs there are.

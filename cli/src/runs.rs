@@ -7,6 +7,7 @@ use trainspot_shared::identity::RunId;
 use trainspot_shared::run::{End, Run};
 
 use crate::pause::{paused_at, paused_line};
+use crate::problem::Problem;
 use crate::results::Results;
 use crate::{ledgers, output};
 
@@ -47,24 +48,46 @@ pub(crate) async fn runs(
             paused.insert(name.clone(), since);
         }
     }
-    let rows: Vec<Row> = ledgers::ledgers(store, bucket, &ids)
-        .await?
+    let read = ledgers::readable(store, bucket, &ids).await?;
+    let rows: Vec<Row> = read
+        .runs
         .iter()
         .map(|run| row(run, paused.get(run.id.pipeline()).copied()))
         .collect();
     if as_json {
-        return output::print_json(&rows);
+        output::print_json(&rows)?;
+        return all_read(ids.len(), &read.unreadable);
     }
-    let mut text = if rows.is_empty() {
-        "no runs yet".to_owned()
-    } else {
-        render(&rows, n_more)
+    let mut text = match (rows.is_empty(), read.unreadable.is_empty()) {
+        (false, _) => render(&rows, n_more),
+        (true, true) => "no runs yet".to_owned(),
+        (true, false) => "no run can be read".to_owned(),
     };
     for (name, since) in &paused {
         text.push('\n');
         text.push_str(&paused_line(name, *since));
     }
-    output::print(&text)
+    output::print(&text)?;
+    all_read(ids.len(), &read.unreadable)
+}
+
+/// The others were shown; these are named, the first with its reason.
+fn all_read(n_runs: usize, unreadable: &[(RunId, Problem)]) -> anyhow::Result<()> {
+    let Some((first, why)) = unreadable.first() else {
+        return Ok(());
+    };
+    let n = unreadable.len();
+    let others = match n {
+        1 => String::new(),
+        n => format!(", and {} more", n - 1),
+    };
+    let sentence = format!(
+        "{n} of {n_runs} runs cannot be read: `{first}`{others}\n{}",
+        why.sentence
+    );
+    Err(Problem::new(why.exit, sentence)
+        .hint("use the version of trainspot that wrote it; docs/operations.md, \"Roll back\"")
+        .into())
 }
 
 fn row(run: &Run, paused_at: Option<jiff::Timestamp>) -> Row {

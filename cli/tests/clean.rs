@@ -1,4 +1,5 @@
-//! Old runs' files go; the champion's, the one before's and a live run's stay, and so does every ledger.
+//! Old runs' files go; the champion's, the one before's and a live run's stay, and so does every ledger. A ledger that
+//! cannot be read hides no other run from whoever looks, and keeps all of its pipeline's runs from whoever deletes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -108,8 +109,12 @@ impl Place {
     }
 
     fn clean(&self, arguments: &[&str]) -> Output {
+        self.asked("clean", arguments)
+    }
+
+    fn asked(&self, command: &str, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_trainspot"))
-            .args(["clean", "--json", "--bucket", &self.bucket])
+            .args([command, "--json", "--bucket", &self.bucket])
             .args(arguments)
             .env_clear()
             .envs(self.cloud.sdk_environment())
@@ -222,5 +227,42 @@ async fn old_runs_go_and_what_serves_or_may_serve_again_stays() {
         expected,
         "asked again, there is nothing of it"
     );
+    place.cloud.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_a_newer_version_hides_no_other_run_and_is_named() {
+    let place = Place::open().await;
+    place.run(YOUNG, Some(1)).await;
+    place.run(OLD, Some(170)).await;
+    let newer: RunId = LIVE.parse().expect("an id");
+    let document = serde_json::json!({"schema": 2, "id": newer});
+    place
+        .put(&layout::ledger(&newer), document.to_string().into_bytes())
+        .await;
+
+    let runs = place.asked("runs", &[]);
+    let cleaned = place.clean(&[]);
+
+    let rows: Vec<Value> = serde_json::from_slice(&runs.stdout).expect("JSON");
+    let shown: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row["run_id"].as_str())
+        .collect();
+    assert_eq!(shown, [YOUNG, OLD]);
+    let told = String::from_utf8_lossy(&runs.stderr).into_owned();
+    assert_eq!(runs.status.code(), Some(65), "{told}");
+    assert!(
+        told.contains("1 of 3 runs cannot be read")
+            && told.contains(LIVE)
+            && told.contains("schema 2"),
+        "{told}"
+    );
+    assert_eq!(
+        cleaned.status.code(),
+        Some(65),
+        "nobody knows what that run needs"
+    );
+    assert_ne!(place.keys("results/").await, [""; 0]);
     place.cloud.stop().await;
 }

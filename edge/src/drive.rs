@@ -12,7 +12,7 @@ mod sweep;
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use trainspot_shared::identity::RunId;
 use trainspot_shared::layout;
 use trainspot_shared::measure;
@@ -71,7 +71,8 @@ pub enum DriveError {
     Restless(RunId),
 }
 
-/// Drives `run_id` as far as it goes now. `by` names function and request for the claims.
+/// Drives `run_id` as far as it goes now. `by` names function and request for the claims. `Err` also where it goes on
+/// and something that it needs could not be looked at.
 pub async fn drive<E: Edge>(
     edge: &E,
     settings: &Settings,
@@ -93,31 +94,16 @@ pub async fn drive<E: Edge>(
     for _ in 0..ROUNDS {
         let now = edge.now();
         let mut run = known.document.clone();
-        let wrong = |source| DriveError::Spec {
-            run: run_id.clone(),
-            source,
-        };
         for observation in &inbox {
-            let actions = run
-                .apply(observation, &settings.platform, now)
-                .map_err(wrong)?;
-            run.hold(actions);
+            take_in(settings, &mut run, observation, now)?;
             #[cfg(feature = "planted")]
             overwrite_the_end(settings, &mut run, observation);
         }
-        let mut looked_at = Vec::new();
-        while let Some(need) = run.needs().filter(|need| !looked_at.contains(need)) {
-            looked_at.push(need);
-            for observation in Box::pin(look::look(edge, settings, &run, need)).await? {
-                let actions = run
-                    .apply(&observation, &settings.platform, now)
-                    .map_err(wrong)?;
-                run.hold(actions);
-            }
-        }
+        // A look that fails ends the looking, not the rest: what was decided before it is saved and carried out.
+        let looked = look_around(edge, settings, &mut run, now).await;
         let claimed = run.claim(&nonce, by, now, lease);
         if run == known.document {
-            return Ok(run);
+            return looked.map(|()| run);
         }
         if known.document.is_settled() && !run.is_settled() {
             // Before the save: an entry of a settled run is removed again, a wish without one is lost.
@@ -146,7 +132,7 @@ pub async fn drive<E: Edge>(
         #[cfg(feature = "planted")]
         inbox.extend(early);
         if claimed.is_empty() && inbox.is_empty() {
-            return Ok(known.document);
+            return looked.map(|()| known.document);
         }
         for pending in claimed {
             // Boxed, as the looks are: the futures of all actions in one would be a stack of kilobytes.
@@ -160,6 +146,38 @@ pub async fn drive<E: Edge>(
         }
     }
     Err(DriveError::Restless(run_id.clone()))
+}
+
+fn take_in(
+    settings: &Settings,
+    run: &mut Run,
+    observation: &Observation,
+    now: Timestamp,
+) -> Result<(), DriveError> {
+    let actions = run.apply(observation, &settings.platform, now);
+    let actions = actions.map_err(|source| DriveError::Spec {
+        run: run.id.clone(),
+        source,
+    })?;
+    run.hold(actions);
+    Ok(())
+}
+
+/// Looks at what the run needs and takes it in, as long as it needs something else then.
+async fn look_around<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &mut Run,
+    now: Timestamp,
+) -> Result<(), DriveError> {
+    let mut looked_at = Vec::new();
+    while let Some(need) = run.needs().filter(|need| !looked_at.contains(need)) {
+        looked_at.push(need);
+        for observation in Box::pin(look::look(edge, settings, run, need)).await? {
+            take_in(settings, run, &observation, now)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(not(feature = "planted"))]

@@ -24,17 +24,27 @@ pub(crate) fn tell<W: World>(
         return;
     };
     for measures in measures().chunks(VALUES_MAX) {
-        let document = document(namespace, run, measures, world.now());
+        let document = document(namespace, Some(run), measures, world.now());
+        world.print(&document.to_string());
+    }
+}
+
+/// Prints what was measured of a sweep, which is about no run.
+pub(crate) fn tell_of_sweep<W: World>(world: &W, settings: &Settings, measure: Measure) {
+    if let Some(namespace) = &settings.metrics_namespace {
+        let document = document(namespace, None, &[measure], world.now());
         world.print(&document.to_string());
     }
 }
 
 /// One document. Which run it was stands beside the metrics, for whoever searches the log, and is no
 /// dimension: each run would be a metric of its own, at a metric's price.
-fn document(namespace: &str, run: &RunId, measures: &[Measure], at: Timestamp) -> Value {
+fn document(namespace: &str, run: Option<&RunId>, measures: &[Measure], at: Timestamp) -> Value {
     let mut root = Map::new();
-    root.insert("run.id".to_owned(), json!(run));
-    root.insert(PIPELINE.to_owned(), json!(run.pipeline()));
+    if let Some(run) = run {
+        root.insert("run.id".to_owned(), json!(run));
+        root.insert(PIPELINE.to_owned(), json!(run.pipeline()));
+    }
     let mut metrics: Vec<Metric> = Vec::new();
     for Measure { metric, value } in measures {
         if let Metric::RunsEnded { outcome } = metric {

@@ -18,9 +18,9 @@ use crate::identity::RunId;
 use crate::pipeline_head::PipelineHead;
 
 pub use of_save::of_save;
-pub use of_sweep::{checkpoint_age, on_demand_wait};
+pub use of_sweep::{checkpoint_age, failed_sweep, on_demand_wait};
 
-/// Every measure is told by pipeline.
+/// Every measure of runs is told by pipeline.
 pub const PIPELINE: &str = "Pipeline";
 /// How runs ended is also told by the word of their end.
 pub const OUTCOME: &str = "Outcome";
@@ -57,6 +57,8 @@ pub enum Metric {
     OnDemandWait,
     /// SNS refused a notice for good.
     NoticesUndeliverable,
+    /// A sweep could not do all of its work.
+    SweepsFailed,
 }
 
 impl Metric {
@@ -76,6 +78,7 @@ impl Metric {
             Self::CheckpointAge => "CheckpointAge",
             Self::OnDemandWait => "OnDemandWait",
             Self::NoticesUndeliverable => "NoticesUndeliverable",
+            Self::SweepsFailed => "SweepsFailed",
         }
     }
 
@@ -86,7 +89,8 @@ impl Metric {
             | Self::RunsEnded { .. }
             | Self::Reclaims
             | Self::MovesToOnDemand
-            | Self::NoticesUndeliverable => "Count",
+            | Self::NoticesUndeliverable
+            | Self::SweepsFailed => "Count",
             Self::Goodput => "Percent",
             Self::DollarsSpent | Self::DollarsSaved | Self::DollarsWasted | Self::MonthSpend => {
                 "None"
@@ -103,6 +107,8 @@ impl Metric {
             Self::MonthSpend | Self::OnDemandWait | Self::NoticesUndeliverable => {
                 &[&[PIPELINE], &[]]
             }
+            // A sweep is about all pipelines.
+            Self::SweepsFailed => &[&[]],
             _ => &[&[PIPELINE]],
         }
     }

@@ -6,7 +6,7 @@ use trainspot_shared::batch_event::{ArrayRole, JobStatus};
 use trainspot_shared::champion::Champion;
 use trainspot_shared::dataset::{Dataset, DatasetObject, READY};
 use trainspot_shared::digest::sha256_hex;
-use trainspot_shared::failure;
+use trainspot_shared::failure::{self, Class};
 use trainspot_shared::identity::Stage;
 use trainspot_shared::job::Pinned;
 use trainspot_shared::layout::{self, file};
@@ -18,6 +18,7 @@ use trainspot_shared::stage_head::StageHead;
 
 use super::{DriveError, Edge};
 use crate::cas;
+use crate::chain::chain;
 use crate::settings::Settings;
 use crate::store::StoreError;
 
@@ -57,7 +58,13 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
         return Ok(DataSeen::NotNeeded);
     };
     let bucket = &settings.data_bucket;
-    let listed = edge.list(bucket, &spec.prefix).await?;
+    let listed = match edge.list(bucket, &spec.prefix).await {
+        Ok(listed) => listed,
+        Err(error) if !error.may_pass() && !run.waits_for_refused_data(&pipeline, edge.now()) => {
+            return Ok(refused_data(&error));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let ready = format!("{}{READY}", spec.prefix);
     let is_ready = spec.wait_for_s.is_none() || listed.iter().any(|object| object.key == ready);
     let objects = listed.into_iter().map(|object| DatasetObject {
@@ -90,6 +97,15 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
         Pinned { key, sha256 },
         fingerprint,
     )))
+}
+
+fn refused_data(error: &StoreError) -> DataSeen {
+    let class = match error {
+        StoreError::Denied { .. } => Class::PermissionDenied,
+        _ => Class::BadData,
+    };
+    let why = chain(error);
+    DataSeen::Refused { class, why }
 }
 
 async fn stage_end<E: Edge>(

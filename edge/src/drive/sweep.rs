@@ -12,6 +12,7 @@ use serde::Serialize;
 use trainspot_shared::batch_event::JobSeen;
 use trainspot_shared::identity::{PipelineName, RunId};
 use trainspot_shared::layout;
+use trainspot_shared::measure;
 use trainspot_shared::pipeline_head::{Admission, Entry, Origin, PipelineHead};
 use trainspot_shared::run::Run;
 
@@ -20,6 +21,7 @@ use super::entered::ledgers;
 use super::{DriveError, Edge, drive};
 use crate::cas::{self, CasError, Decision};
 use crate::chain::chain;
+use crate::metrics;
 use crate::settings::Settings;
 use crate::store::StoreError;
 
@@ -86,6 +88,9 @@ pub async fn sweep<E: Edge>(edge: &E, settings: &Settings, by: &str) -> Result<S
         if let Err(error) = swept_one {
             swept.failed(&name, &error);
         }
+    }
+    if !swept.failures.is_empty() {
+        metrics::tell_of_sweep(edge, settings, measure::failed_sweep());
     }
     Ok(swept)
 }

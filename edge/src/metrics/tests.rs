@@ -23,7 +23,7 @@ fn every_metric() -> Vec<Metric> {
     use Metric::{
         CheckpointAge, DollarsSaved, DollarsSpent, DollarsWasted, Goodput, MonthSpend,
         MovesToOnDemand, NoticesUndeliverable, OnDemandWait, QueueWait, Reclaims, RunsEnded,
-        RunsStarted,
+        RunsStarted, SweepsFailed,
     };
     let outcome = "kept_champion";
     let all = vec![
@@ -40,6 +40,7 @@ fn every_metric() -> Vec<Metric> {
         CheckpointAge,
         OnDemandWait,
         NoticesUndeliverable,
+        SweepsFailed,
     ];
     for metric in &all {
         // A new one stops the compiler here, and belongs into the list.
@@ -56,7 +57,8 @@ fn every_metric() -> Vec<Metric> {
             | QueueWait
             | CheckpointAge
             | OnDemandWait
-            | NoticesUndeliverable => {}
+            | NoticesUndeliverable
+            | SweepsFailed => {}
         }
     }
     all
@@ -127,7 +129,7 @@ fn a_document_is_what_the_format_asks_for() {
         measure(Metric::NoticesUndeliverable, 1.0),
     ];
 
-    let document = document("trainspot/prod", &run(), &measures, at());
+    let document = document("trainspot/prod", Some(&run()), &measures, at());
 
     let expected = json!({
         "_aws": {
@@ -169,11 +171,11 @@ fn every_metric_can_be_told_alone_and_with_all_others() {
         .collect();
 
     assert_eq!(
-        check(&document("n", &run(), &all, at()).to_string()),
+        check(&document("n", Some(&run()), &all, at()).to_string()),
         Ok(())
     );
     for one in &all {
-        let line = document("n", &run(), std::slice::from_ref(one), at()).to_string();
+        let line = document("n", Some(&run()), std::slice::from_ref(one), at()).to_string();
         assert_eq!(check(&line), Ok(()));
     }
 }
@@ -191,7 +193,7 @@ fn no_metric_has_the_name_of_another_or_of_what_stands_beside_it() {
 fn what_breaks_a_rule_of_the_format_is_found() {
     let good = document(
         "n",
-        &run(),
+        Some(&run()),
         &[measure(Metric::RunsEnded { outcome: "failed" }, 1.0)],
         at(),
     );
@@ -239,6 +241,29 @@ fn many_values_are_told_in_as_many_documents_as_the_format_needs() {
         })
         .collect();
     assert_eq!(counts, [100, 100, 1]);
+}
+
+#[test]
+fn a_sweep_is_about_no_run_and_no_pipeline() {
+    let edge = MemoryEdge::new(1, at());
+
+    tell_of_sweep(
+        &edge,
+        &settings(Some("n")),
+        measure(Metric::SweepsFailed, 1.0),
+    );
+    tell_of_sweep(&edge, &settings(None), measure(Metric::SweepsFailed, 1.0));
+
+    let printed = edge.take_printed();
+    let [line] = printed.as_slice() else {
+        panic!("{printed:?}")
+    };
+    assert_eq!(check(line), Ok(()));
+    let document: Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(
+        document["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+        json!([[]])
+    );
 }
 
 #[test]

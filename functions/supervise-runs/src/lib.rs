@@ -56,7 +56,8 @@ pub async fn answer<E: Edge>(
     }
 }
 
-/// Sweeps, or takes a job's new state in. `Err` only for what a retry may mend.
+/// Sweeps, or takes a job's new state in. `Err` only for what a retry may mend. A sweep that could not do all of its
+/// work is an answer, and a metric that an alarm looks at: the next one comes sooner than a dead letter would be read.
 pub async fn handle<E: Edge>(
     edge: &E,
     settings: &Settings,

@@ -177,7 +177,7 @@ pub const fn explain(class: Class) -> &'static str {
         Class::QualityFloor => "The model was trained and is below the quality floor.",
         Class::StoreUnreachable => "S3 could not be reached from the container for long.",
         Class::Stalled => "The program made no progress for long and was ended.",
-        Class::PermissionDenied => "A role lacks a permission that the job needs.",
+        Class::PermissionDenied => "A role, a policy or a key denies what the run needs.",
         Class::NotOwner => "The job found that another one does its work, and left.",
         Class::HandedOver => "The job handed its work over to another host.",
         Class::Preempted => {
@@ -249,7 +249,7 @@ pub const fn next_step(class: Class) -> &'static str {
             "Read the last log lines: a hanging data loader, a dead GPU, or a deadlock. Then run again with force."
         }
         Class::PermissionDenied => {
-            "Find the denied call in the last log lines and add it to the role in the template."
+            "Find the denied call in the evidence or the last log lines, and allow it: in the role, the bucket's policy or the key's."
         }
         Class::NotOwner | Class::HandedOver | Class::EndedByUs => "Nothing.",
         Class::EndedByPerson => "Ask who ended it; run again with force if it was a mistake.",

@@ -35,3 +35,8 @@ pub fn on_demand_wait(job: &JobSeen, platform: &Platform, now: Timestamp) -> Opt
         value: seconds(since_ms, now.as_millisecond()),
     })
 }
+
+/// A sweep failed for a run, or found something that a service refuses until a person mends it.
+pub const fn failed_sweep() -> Measure {
+    Measure::one(Metric::SweepsFailed)
+}

@@ -11,10 +11,28 @@ use crate::identity::{JobName, Stage};
 use crate::pipeline::{Pipeline, SpecError};
 use crate::pipeline_head::{Admission, Origin};
 
+fn seconds(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// Batch gives a terminated container 30 s; its agent then ships its record, and the event may be lost.
 const REVIEW_WAITS: SignedDuration = SignedDuration::from_mins(15);
 
+/// Whoever may mend a policy hears of it from an alarm first.
+const REFUSAL_WAITS_S: u64 = 3600;
+
 impl Run {
+    /// Whether a store that refuses to show the dataset may still be mended in time: for as long as the data itself
+    /// may take, and for an hour at least.
+    pub fn waits_for_refused_data(&self, pipeline: &Pipeline, now: Timestamp) -> bool {
+        let wait_for_s = pipeline.data.as_ref().and_then(|data| data.wait_for_s);
+        self.waited_s(now) < seconds(wait_for_s.unwrap_or(0).max(REFUSAL_WAITS_S))
+    }
+
+    fn waited_s(&self, now: Timestamp) -> i64 {
+        now.as_second() - self.id.tick().start().as_second()
+    }
+
     /// Takes one fact in. What it gives is to be held in the outbox and carried out after this ledger
     /// is saved. The same fact again changes nothing and asks for nothing.
     pub fn apply(
@@ -132,8 +150,7 @@ impl Run {
                     .as_ref()
                     .and_then(|data| data.wait_for_s)
                     .unwrap_or(0);
-                let waited_s = now.as_second() - self.id.tick().start().as_second();
-                if waited_s < i64::try_from(wait_s).unwrap_or(i64::MAX) {
+                if self.waited_s(now) < seconds(wait_s) {
                     return Vec::new();
                 }
                 self.finish(
@@ -145,6 +162,14 @@ impl Run {
                     now,
                 )
             }
+            DataSeen::Refused { class, why } => self.finish(
+                End::Failed {
+                    stage: None,
+                    class: *class,
+                    evidence: why.clone(),
+                },
+                now,
+            ),
             DataSeen::NotNeeded => self.begin(Stage::Train, pipeline, platform, now),
             DataSeen::Pinned(dataset) => {
                 let skips = pipeline

@@ -7,7 +7,7 @@ use super::{Outcome, PinnedDataset, ProgressSeen};
 use crate::attempt::AttemptRecord;
 use crate::batch_event::JobSeen;
 use crate::champion::Champion;
-use crate::failure::Verdict;
+use crate::failure::{Class, Verdict};
 use crate::host_shape::Wants;
 use crate::metrics::Metrics;
 use crate::pipeline_head::Admission;
@@ -31,6 +31,13 @@ pub enum DataSeen {
     NotNeeded,
     /// Nothing under the prefix, or no `_READY` yet.
     NotThere {
+        /// In one sentence.
+        why: String,
+    },
+    /// The store says no to whoever looks, and has said so for longer than the run waits for a person to mend it.
+    Refused {
+        /// What that makes of the run.
+        class: Class,
         /// In one sentence.
         why: String,
     },

@@ -8,6 +8,7 @@ mod lost_answers;
 mod metrics;
 mod notices;
 mod overview;
+mod refusals;
 mod requests;
 mod supervision;
 mod template;

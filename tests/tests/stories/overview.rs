@@ -8,7 +8,7 @@ use test_case::test_case;
 use trainspot_localcloud::Declared;
 use trainspot_shared::measure::Metric;
 
-const METRICS: [Metric; 13] = [
+const METRICS: [Metric; 14] = [
     Metric::RunsStarted,
     Metric::RunsEnded {
         outcome: "succeeded",
@@ -24,6 +24,7 @@ const METRICS: [Metric; 13] = [
     Metric::CheckpointAge,
     Metric::OnDemandWait,
     Metric::NoticesUndeliverable,
+    Metric::SweepsFailed,
 ];
 
 /// A metric's name and its dimensions' names.
@@ -148,10 +149,19 @@ fn an_alarm_on_a_metric_of_ours_names_one_that_is_told_without_dimensions() {
             "{id} must say what to do: {description}"
         );
         assert!(!alarm.to_string().contains("SEARCH("), "no alarm may");
-        if alarm["Namespace"] == Value::String(namespace.clone()) {
-            let name = alarm["MetricName"].as_str().expect("a name").to_owned();
+        // An alarm has one metric, or an expression over several.
+        let several = alarm["Metrics"].as_array().into_iter().flatten();
+        let several = several.map(|metric| &metric["MetricStat"]["Metric"]);
+        for metric in several.chain([alarm]) {
+            if metric["Namespace"] != Value::String(namespace.clone()) {
+                continue;
+            }
+            let name = metric["MetricName"].as_str().expect("a name").to_owned();
             assert!(told.contains(&(name.clone(), Vec::new())), "{id}: {name}");
-            assert!(alarm["Dimensions"].is_null(), "{id} must name no dimension");
+            assert!(
+                metric["Dimensions"].is_null(),
+                "{id} must name no dimension"
+            );
             names.push(name);
         }
     }
@@ -159,6 +169,11 @@ fn an_alarm_on_a_metric_of_ours_names_one_that_is_told_without_dimensions() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["MonthSpend", "NoticesUndeliverable", "OnDemandWait"]
+        [
+            "MonthSpend",
+            "NoticesUndeliverable",
+            "OnDemandWait",
+            "SweepsFailed"
+        ]
     );
 }

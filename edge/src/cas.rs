@@ -89,6 +89,16 @@ pub enum CasError {
     },
 }
 
+impl CasError {
+    /// Whether the same change may go better later.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) => error.may_pass(),
+            Self::Contended { .. } => true,
+        }
+    }
+}
+
 /// Reads a document.
 pub async fn read<D: Document>(
     store: &impl Store,

@@ -39,16 +39,53 @@ impl<W: World> Topic for Aws<W> {
                     .as_service_error()
                     .and_then(ProvideErrorMetadata::code);
                 let why = format!("{}", aws_sdk_sns::error::DisplayErrorContext(&error));
-                match code {
-                    Some(
-                        "InvalidParameter"
-                        | "InvalidParameterValue"
-                        | "NotFound"
-                        | "AuthorizationError",
-                    ) => Err(refused(why)),
-                    _ => Err(PublishError::Later { why }),
+                if code.is_some_and(is_final) {
+                    Err(refused(why))
+                } else {
+                    Err(PublishError::Later { why })
                 }
             }
+        }
+    }
+}
+
+/// Whether SNS would say the same again: a topic, a right or a key that only a person can mend. Of any other word
+/// nobody knows; it is tried again, for a day.
+fn is_final(code: &str) -> bool {
+    matches!(
+        code,
+        "AuthorizationError"
+            | "InvalidParameter"
+            | "ParameterValueInvalid"
+            | "NotFound"
+            | "ValidationException"
+            | "KMSAccessDenied"
+            | "KMSDisabled"
+            | "KMSInvalidState"
+            | "KMSNotFound"
+            | "KMSOptInRequired"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_is_final() {
+        let cases = [
+            ("AuthorizationError", true),
+            ("ParameterValueInvalid", true),
+            ("KMSAccessDenied", true),
+            ("KMSDisabled", true),
+            ("KMSNotFound", true),
+            ("KMSThrottling", false),
+            ("Throttled", false),
+            ("InternalError", false),
+            ("ExpiredToken", false),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(is_final(code), expected, "{code}");
         }
     }
 }

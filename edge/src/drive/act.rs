@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use trainspot_shared::champion::Champion;
+use trainspot_shared::failure::Class;
 use trainspot_shared::identity::{RunId, Stage};
 use trainspot_shared::layout::{self, file};
 use trainspot_shared::measure;
@@ -30,8 +31,14 @@ const CALL: SignedDuration = SignedDuration::from_secs(15);
 /// So often, over about two hours, Batch is asked to end a job. Then it is left to its time-out: it owns
 /// nothing, and a run whose last wish is never heard would not settle.
 const TERMINATE_TRIES: u32 = 18;
-/// After a refusal for load the next try waits 10 s, then 20, 40 … at most this.
-const LONGEST_BACK_OFF: Duration = Duration::from_mins(10);
+/// As often a report is tried that S3 refuses: a run does not wait longer for its page.
+const REPORT_TRIES: u32 = 18;
+/// About a day: for a person to mend what keeps the champion from being changed, which would cost a training, and
+/// for SNS to come back.
+const DAYLONG_TRIES: u32 = 150;
+/// After a refusal for load the next try waits 10 s, then 20, 40 … at most this: less than two sweeps, so that the
+/// second one tries again.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(570);
 
 /// Carries `pending` out. A fault of a service releases the claim, so that whoever comes next tries
 /// again; only a submission can be unclear.
@@ -71,7 +78,40 @@ pub(super) async fn act<E: Edge>(
             record_end(edge, settings, &run.id, *cost, success.as_ref()).await
         }
     };
-    done.unwrap_or_else(|error| back_off(edge, pending, &error))
+    done.unwrap_or_else(|error| put_off(edge, pending, &error))
+}
+
+/// What S3 refuses it refuses until a person mends it. Every sweep says so meanwhile; then it is given up, where the
+/// run can end without it.
+fn put_off<E: Edge>(edge: &E, pending: &Pending, error: &CasError) -> Outcome {
+    if error.may_pass() {
+        return back_off(edge, pending, error);
+    }
+    let why = chain(error);
+    if tries(&pending.action).is_some_and(|most| pending.tries >= most) {
+        let class = match error {
+            CasError::Store(StoreError::Denied { .. }) => Class::PermissionDenied,
+            _ => Class::Unknown,
+        };
+        return Outcome::GivenUp { class, why };
+    }
+    match back_off(edge, pending, error) {
+        Outcome::Released { not_before, .. } => Outcome::Released {
+            not_before,
+            refused: Some(why),
+        },
+        other => other,
+    }
+}
+
+/// How often an action is tried that S3 refuses. None for those that write what the run's state is: an end that is
+/// recorded without them would not be true, and what refuses them keeps the run from settling anyway.
+const fn tries(action: &Action) -> Option<u32> {
+    match action {
+        Action::WriteReport => Some(REPORT_TRIES),
+        Action::Promote(_) => Some(DAYLONG_TRIES),
+        _ => None,
+    }
 }
 
 fn back_off<E: Edge>(
@@ -85,6 +125,7 @@ fn back_off<E: Edge>(
     tracing::warn!(action = %pending.id, error, wait_s = wait.as_secs(), "action put off");
     Outcome::Released {
         not_before: later(edge.now(), wait),
+        refused: None,
     }
 }
 
@@ -362,6 +403,13 @@ async fn notify<E: Edge>(edge: &E, pending: &Pending, notice: &Notice) -> Outcom
             why,
             at: edge.now(),
         },
+        // A notice that nobody takes for a day keeps no run alive.
+        Err(error @ PublishError::Later { .. }) if pending.tries >= DAYLONG_TRIES => {
+            Outcome::Undeliverable {
+                why: error.to_string(),
+                at: edge.now(),
+            }
+        }
         Err(error @ PublishError::Later { .. }) => back_off(edge, pending, &error),
     }
 }

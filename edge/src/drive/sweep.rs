@@ -43,11 +43,21 @@ pub struct Swept {
     pub made_up: Vec<RunId>,
     /// Runs of which nothing is left to do.
     pub settled: Vec<RunId>,
-    /// What failed; the others were swept all the same.
+    /// What failed, or is refused until a person mends it; the others were swept all the same.
     pub failures: Vec<String>,
 }
 
 impl Swept {
+    /// An action that a service refuses, until a person mends it or it is given up.
+    fn refused(&mut self, run: &Run) {
+        for pending in &run.pending {
+            if let Some(why) = &pending.refused {
+                self.failures
+                    .push(format!("{}: {}: {why}", run.id, pending.id));
+            }
+        }
+    }
+
     /// Of a run or of a whole pipeline.
     fn failed(&mut self, what: &impl Display, error: &dyn Error) {
         self.failures.push(format!("{what}: {}", chain(error)));
@@ -140,6 +150,7 @@ async fn sweep_pipeline<E: Edge>(
         // One run that cannot be driven must not keep the others waiting.
         match run {
             Ok(run) => {
+                swept.refused(&run);
                 ledgers.insert(id.clone(), run);
             }
             Err(error) => swept.failed(&id, &error),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::champion::Champion;
 use crate::cost::Usd;
+use crate::failure::Class;
 use crate::identity::{JobName, RunId, Stage};
 use crate::job::JobDocument;
 use crate::notice::Notice;
@@ -147,6 +148,15 @@ pub enum Outcome {
     Released {
         /// When.
         not_before: Timestamp,
+        /// Why, if it is refused until a person mends something; none for what passes by itself.
+        refused: Option<String>,
+    },
+    /// It was refused for so long that the run goes on without it.
+    GivenUp {
+        /// What that makes of a run which cannot.
+        class: Class,
+        /// The last refusal.
+        why: String,
     },
     /// Nobody knows whether it happened: the claim stands until it is taken over.
     Unclear {

@@ -26,17 +26,11 @@ impl Run {
                 self.note(now, format!("{id}: unclear: {why}"));
                 return Vec::new();
             }
-            Outcome::Released { not_before } => {
-                let pending = &mut self.pending[place];
-                // Only the claim that is let go: somebody else may have taken it over.
-                if pending
-                    .claim
-                    .as_ref()
-                    .is_some_and(|claim| claim.nonce == nonce)
-                {
-                    pending.claim = None;
-                    pending.not_before = Some(*not_before);
-                }
+            Outcome::Released {
+                not_before,
+                refused,
+            } => {
+                self.put_off(place, nonce, *not_before, refused.as_ref(), now);
                 return Vec::new();
             }
             _ => {}
@@ -150,6 +144,21 @@ impl Run {
                 },
                 now,
             ),
+            (Action::Promote(_), Outcome::GivenUp { class, why }) => {
+                let stage = self.stages.keys().next_back().copied();
+                self.finish(
+                    End::Failed {
+                        stage,
+                        class: *class,
+                        evidence: format!("the champion could not be changed: {why}"),
+                    },
+                    now,
+                )
+            }
+            (Action::WriteReport, Outcome::GivenUp { why, .. }) => {
+                self.note(now, format!("the report could not be written: {why}"));
+                Vec::new()
+            }
             (Action::Terminate { job_id, .. }, Outcome::NotTerminated { why }) => {
                 self.note(now, format!("job {job_id} could not be ended: {why}"));
                 Vec::new()
@@ -163,6 +172,30 @@ impl Run {
                 Vec::new()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Lets a claim go. A refusal that only a person can mend is said once, and stays with the action until a try
+    /// meets another answer.
+    fn put_off(
+        &mut self,
+        place: usize,
+        nonce: &str,
+        not_before: Timestamp,
+        refused: Option<&String>,
+        now: Timestamp,
+    ) {
+        let pending = &mut self.pending[place];
+        // Only the claim that is let go: somebody else may have taken it over.
+        if !pending.is_held_by(nonce) {
+            return;
+        }
+        pending.claim = None;
+        pending.not_before = Some(not_before);
+        let before = std::mem::replace(&mut pending.refused, refused.cloned());
+        if let Some(why) = refused.filter(|_| before.is_none()) {
+            let id = pending.id.clone();
+            self.note(now, format!("{id} put off: {why}"));
         }
     }
 

@@ -41,9 +41,19 @@ pub struct Pending {
     /// An earlier try may have had an effect: look before doing it again.
     #[serde(default)]
     pub is_unclear: bool,
+    /// Why the last try was refused, where no other try helps until a person mends something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 impl Pending {
+    /// Whether the claim is still that one's.
+    pub(super) fn is_held_by(&self, nonce: &str) -> bool {
+        self.claim
+            .as_ref()
+            .is_some_and(|claim| claim.nonce == nonce)
+    }
+
     /// Whether somebody may begin it now.
     fn is_free(&self, now: Timestamp) -> bool {
         let is_due = self.not_before.is_none_or(|at| at <= now);
@@ -71,6 +81,7 @@ impl Run {
                     not_before: None,
                     tries: 0,
                     is_unclear: false,
+                    refused: None,
                 });
             }
         }
@@ -123,6 +134,7 @@ mod tests {
             not_before: None,
             tries: 1,
             is_unclear: false,
+            refused: None,
         };
 
         assert!(!pending.is_free(start + SignedDuration::from_secs(209)));

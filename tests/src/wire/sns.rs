@@ -28,16 +28,33 @@ pub(super) async fn answer(sight: &MemoryEdge, request: &Request) -> Answer {
             );
             Response::new(200, "text/xml", body).into()
         }
-        Err(PublishError::Refused { .. }) => refusal(
-            400,
-            "Sender",
-            "InvalidParameter",
-            "Invalid parameter: TopicArn",
-        ),
+        Err(PublishError::Refused { .. }) => match sight.chance() {
+            ..0.2 => refusal(
+                400,
+                "Sender",
+                "InvalidParameter",
+                "Invalid parameter: TopicArn",
+            ),
+            ..0.4 => refusal(
+                400,
+                "Sender",
+                "ParameterValueInvalid",
+                "Invalid parameter value",
+            ),
+            ..0.6 => refusal(
+                403,
+                "Sender",
+                "AuthorizationError",
+                "not authorized to publish",
+            ),
+            ..0.8 => refusal(400, "Sender", "KMSAccessDenied", "no access to the key"),
+            _ => refusal(400, "Sender", "KMSDisabled", "the key is disabled"),
+        },
         Err(PublishError::Later { .. }) => match sight.chance() {
             ..0.3 => Answer::Reset,
             ..0.6 => Answer::Silence,
-            ..0.8 => refusal(429, "Sender", "Throttled", "Rate exceeded"),
+            ..0.7 => refusal(429, "Sender", "Throttled", "Rate exceeded"),
+            ..0.8 => refusal(400, "Sender", "KMSThrottling", "Rate exceeded"),
             _ => refusal(500, "Receiver", "InternalError", "Internal server error"),
         },
     }

@@ -72,3 +72,25 @@ fn a_notice_whose_answer_was_lost_comes_again_under_the_same_id() {
     assert_eq!(week.told(), [id.clone(), id]);
     week.assert_all_ended_and_told();
 }
+
+#[test]
+fn a_notice_that_is_put_off_for_a_day_is_written_down_as_undeliverable_and_the_run_settles() {
+    let mut week = Week::new(&Spec::train_only());
+    week.edge
+        .on_call(|call| (call.kind == CallKind::Publish).then_some(Fault::Throttled));
+
+    week.tick(MONDAY);
+    week.to_the_end();
+
+    let ledger = week
+        .ledger(&week.run_of("20261123T0200Z"))
+        .expect("a ledger");
+    let told = ledger.notices.first().expect("it was given up");
+    assert!(told.undeliverable.is_some());
+    let waited = told.at.duration_since(ledger.ended_at.expect("an end"));
+    assert!(
+        waited > minutes(20 * 60) && waited < minutes(30 * 60),
+        "{waited}"
+    );
+    week.assert_all_ended_and_told();
+}

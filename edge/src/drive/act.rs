@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use trainspot_shared::champion::Champion;
 use trainspot_shared::failure::Class;
@@ -17,7 +18,7 @@ use trainspot_shared::stage_head::{Grant, GrantRefused, PublishRefused, Publishe
 use trainspot_shared::{cost::Usd, notice::Notice};
 
 use super::Edge;
-use super::look::json;
+use super::look::{HEADS_AT_ONCE, json};
 use crate::cas::{self, CasError, Decision};
 use crate::chain::chain;
 use crate::jobs::{JobRequest, SubmitError};
@@ -39,6 +40,8 @@ const DAYLONG_TRIES: u32 = 150;
 /// After a refusal for load the next try waits 10 s, then 20, 40 … at most this: less than two sweeps, so that the
 /// second one tries again.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(570);
+/// So many shards are granted before the ledger says so: whoever takes a submission over begins there.
+const GRANTS_AT_A_TIME: usize = 500;
 
 /// Carries `pending` out. A fault of a service releases the claim, so that whoever comes next tries
 /// again; only a submission can be unclear.
@@ -147,7 +150,14 @@ async fn submit_job<E: Edge>(
         why: e.to_string(),
     })?;
     cas::write_if_absent(edge, edge, bucket, &key, &body).await?;
-    let refused = grant(edge, settings, submit).await?;
+    let refused = grant(edge, settings, submit, None).await?;
+    if refused.is_none() {
+        let shards = document.shard_of_index.as_deref().unwrap_or_default();
+        let granted = grant_shards(edge, settings, submit, shards, pending.granted).await?;
+        if granted < shards.len() {
+            return Ok(Outcome::Granted { shards: granted });
+        }
+    }
     if pending.is_unclear {
         // Also when the head would not have it: a job that nobody knows of would wait for a host.
         match edge.find(&submit.queue, &submit.name).await {
@@ -191,47 +201,55 @@ async fn submit_job<E: Edge>(
     })
 }
 
-/// Gives the stage, and every shard that is submitted again, to the submission. Only ever raises.
+/// Gives the next of the shards that are submitted again to the submission, side by side; gives how many of them
+/// have it now. One that is done meanwhile is no reason to withdraw the others; its child will exit 0.
+async fn grant_shards<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    submit: &Submit,
+    shards: &[u32],
+    granted: usize,
+) -> Result<usize, CasError> {
+    let next = shards.iter().skip(granted).take(GRANTS_AT_A_TIME).copied();
+    let next: Vec<Result<u32, CasError>> = next.map(Ok).collect();
+    futures::stream::iter(next)
+        .try_for_each_concurrent(HEADS_AT_ONCE, |shard| async move {
+            grant(edge, settings, submit, Some(shard)).await.map(drop)
+        })
+        .await?;
+    Ok(shards.len().min(granted + GRANTS_AT_A_TIME))
+}
+
+/// Gives the stage, or a shard of it, to the submission. Only ever raises.
 async fn grant<E: Edge>(
     edge: &E,
     settings: &Settings,
     submit: &Submit,
+    shard: Option<u32>,
 ) -> Result<Option<GrantRefused>, CasError> {
     let document = &submit.document;
-    let shards = document
-        .shard_of_index
-        .iter()
-        .flatten()
-        .map(|shard| Some(*shard));
-    for shard in std::iter::once(None).chain(shards) {
-        let key = layout::stage_head(&document.run_id, document.stage, shard);
-        let refused = cas::change(
-            edge,
-            edge,
-            &settings.results_bucket,
-            &key,
-            |head: Option<&StageHead>, write_id| {
-                let n = document.submission;
-                let decided = match head {
-                    // The very first head is made with its owner in it; later ones begin from the base.
-                    None if n == document.base => Grant::Write(StageHead::first(n, write_id)),
-                    None => StageHead::absent_shard(document.base).grant(n, write_id),
-                    Some(head) => head.grant(n, write_id),
-                };
-                match decided {
-                    Grant::Write(head) => Decision::Write(Box::new(head), None),
-                    Grant::Stands => Decision::Leave(None),
-                    Grant::Refused(why) => Decision::Leave(Some(why)),
-                }
-            },
-        )
-        .await?;
-        // A shard that is done meanwhile is no reason to withdraw the others; its child will exit 0.
-        if shard.is_none() && refused.is_some() {
-            return Ok(refused);
-        }
-    }
-    Ok(None)
+    let key = layout::stage_head(&document.run_id, document.stage, shard);
+    cas::change(
+        edge,
+        edge,
+        &settings.results_bucket,
+        &key,
+        |head: Option<&StageHead>, write_id| {
+            let n = document.submission;
+            let decided = match head {
+                // The very first head is made with its owner in it; later ones begin from the base.
+                None if n == document.base => Grant::Write(StageHead::first(n, write_id)),
+                None => StageHead::absent_shard(document.base).grant(n, write_id),
+                Some(head) => head.grant(n, write_id),
+            };
+            match decided {
+                Grant::Write(head) => Decision::Write(Box::new(head), None),
+                Grant::Stands => Decision::Leave(None),
+                Grant::Refused(why) => Decision::Leave(Some(why)),
+            }
+        },
+    )
+    .await
 }
 
 async fn close<E: Edge>(

@@ -22,8 +22,8 @@ use crate::chain::chain;
 use crate::settings::Settings;
 use crate::store::StoreError;
 
-/// Shard heads are read so many at a time.
-const HEADS_AT_ONCE: usize = 32;
+/// Shard heads are read, and written, so many at a time.
+pub(super) const HEADS_AT_ONCE: usize = 32;
 /// A fan-out's attempts are read one by one only while they are few; the gather stage sums the rest up.
 const SHARDS_ITEMISED: u32 = 64;
 

@@ -199,18 +199,25 @@ impl MemoryBatch {
         });
     }
 
-    /// Every child of a parent runs to a good end at once, without a word of each. Ten thousand of them, one
-    /// by one, would each look at all the others.
-    pub fn finish_children(&mut self, parent: &str) {
+    /// Every child of a parent comes to that end at once, without a word of each. Ten thousand of them, one by
+    /// one, would each look at all the others.
+    pub fn end_children(&mut self, parent: &str, end: &AttemptEnd) {
         let now = self.now_ms();
         for id in self.children_of(parent) {
             let Some(job) = self.jobs.get_mut(&id) else {
                 continue;
             };
-            job.seen.status = JobStatus::Succeeded;
+            job.seen.status = if end.is_success() {
+                JobStatus::Succeeded
+            } else {
+                JobStatus::Failed
+            };
+            job.seen.status_reason = Some(end.status_reason.clone());
             job.seen.stopped_at_ms = Some(now);
             job.seen.attempts.push(AttemptSeen {
-                exit_code: Some(0),
+                exit_code: end.exit_code,
+                reason: end.reason.clone(),
+                status_reason: Some(end.status_reason.clone()),
                 ..AttemptSeen::default()
             });
         }

@@ -158,6 +158,11 @@ pub enum Outcome {
         /// The last refusal.
         why: String,
     },
+    /// Not yet submitted: so many of the shards that it names have their new owner.
+    Granted {
+        /// From the first one on.
+        shards: usize,
+    },
     /// Nobody knows whether it happened: the claim stands until it is taken over.
     Unclear {
         /// What was seen.

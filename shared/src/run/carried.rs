@@ -33,6 +33,14 @@ impl Run {
                 self.put_off(place, nonce, *not_before, refused.as_ref(), now);
                 return Vec::new();
             }
+            Outcome::Granted { shards } => {
+                let pending = &mut self.pending[place];
+                if pending.is_held_by(nonce) {
+                    pending.claim = None;
+                    pending.granted = *shards;
+                }
+                return Vec::new();
+            }
             _ => {}
         }
         let pending = self.pending.remove(place);

@@ -44,6 +44,14 @@ pub struct Pending {
     /// Why the last try was refused, where no other try helps until a person mends something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Of a submission of certain shards: so many of them have been granted. Whoever goes on begins after them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub granted: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Pending {
@@ -82,6 +90,7 @@ impl Run {
                     tries: 0,
                     is_unclear: false,
                     refused: None,
+                    granted: 0,
                 });
             }
         }
@@ -135,6 +144,7 @@ mod tests {
             tries: 1,
             is_unclear: false,
             refused: None,
+            granted: 0,
         };
 
         assert!(!pending.is_free(start + SignedDuration::from_secs(209)));

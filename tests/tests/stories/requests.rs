@@ -132,8 +132,9 @@ fn fan_out(shards: u32) -> BTreeMap<CallKind, usize> {
     let parents = week.jobs();
     let parent = parents.last().expect("the fan-out was submitted");
     assert!(parent.seen.name.ends_with("recommend-1"));
+    let done = AttemptEnd::exit(0);
     week.edge
-        .batch(|batch| batch.finish_children(&parent.seen.id));
+        .batch(|batch| batch.end_children(&parent.seen.id, &done));
     week.deliver_all();
     assert_eq!(week.jobs().len(), 4, "{}", week.tell_all());
     week.edge.counts_since(before)

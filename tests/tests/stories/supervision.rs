@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use trainspot_edge::memory::{AttemptEnd, Travel};
+use trainspot_edge::memory::{AttemptEnd, Call, CallKind, Fault, Travel};
 use trainspot_shared::identity::{RunId, Stage};
 use trainspot_stories::{Arrival, Deed, Simulation, Spec, Wake, Week, answer, minutes};
 
@@ -33,25 +33,75 @@ fn many_at_work(n: usize) -> (Week, Vec<RunId>) {
 
 /// One sweep in which every call takes its time; gives how long it took.
 fn sweep_over_the_network(week: &mut Week) -> SignedDuration {
-    let edge = week.caller(&Wake::Sweep, SignedDuration::ZERO);
+    over_the_network(week, &Wake::Sweep, |_| ON_THE_WAY)
+}
+
+/// One invocation whose calls are on their way for so long, each way. Its function's time-out ends it; gives how
+/// long it took.
+fn over_the_network(
+    week: &mut Week,
+    wake: &Wake,
+    on_the_way: impl Fn(&Call) -> Duration + Send + 'static,
+) -> SignedDuration {
+    let edge = week.caller(wake, SignedDuration::ZERO);
     edge.wait_by_timers();
-    edge.on_travel(|_| Travel {
-        there: ON_THE_WAY,
-        back: ON_THE_WAY,
+    edge.on_travel(move |call| Travel {
+        there: on_the_way(call),
+        back: on_the_way(call),
     });
     let began_at = edge.clock();
+    let timeout = SignedDuration::try_from(week.settings.function_timeout).expect("a minute");
     let mut simulation = Simulation::default();
-    let (sight, settings) = (edge.clone(), week.settings.clone());
-    simulation.begin(edge.clone(), async move {
-        answer(&sight, &settings, &Wake::Sweep).await
+    let (sight, settings, woken_by) = (edge.clone(), week.settings.clone(), wake.clone());
+    let id = simulation.begin(edge.clone(), async move {
+        answer(&sight, &settings, &woken_by).await
     });
     let mut chance = fastrand::Rng::with_seed(1);
     while !simulation.is_empty() {
         if simulation.turn(edge.clock(), &mut chance).is_none() {
-            edge.advance_to(edge.next_moment().expect("somebody waits for an answer"));
+            let next = edge.next_moment().expect("somebody waits for an answer");
+            edge.advance_to(next.min(began_at + timeout));
+            if edge.clock() >= began_at + timeout {
+                simulation.kill(id);
+            }
         }
     }
+    edge.on_travel(|_| Travel::default());
     edge.clock().duration_since(began_at)
+}
+
+/// Monday's fan-out, of which every child has failed without having begun; nobody was told.
+fn all_shards_failed(shards: u32) -> (Week, RunId) {
+    let mut week = Week::new(&Spec::default().shards(shards));
+    week.tick(MONDAY);
+    for _ in 0..2 {
+        week.deliver_all();
+        for id in week.runnable() {
+            week.work(&id);
+        }
+    }
+    week.deliver_all();
+    let parent = week.jobs().pop().expect("the fan-out was submitted");
+    assert!(parent.seen.name.ends_with("recommend-1"));
+    let killed = AttemptEnd::exit(137);
+    week.edge
+        .batch(|batch| batch.end_children(&parent.seen.id, &killed));
+    let run = week.run_of("20261123T0200Z");
+    (week, run)
+}
+
+fn is_submitted_again(week: &Week) -> bool {
+    let jobs = week.jobs();
+    jobs.iter()
+        .any(|job| job.seen.name.ends_with("recommend-2"))
+}
+
+/// Every missing shard has its new owner: the grant comes before the submission.
+fn assert_all_granted(week: &Week, run: &RunId, shards: u32) {
+    for shard in 0..shards {
+        let head = week.stage_head(run, Stage::Recommend, Some(shard));
+        assert_eq!(head.map(|head| head.owner.submission), Some(2), "{shard}");
+    }
 }
 
 #[test]
@@ -152,4 +202,60 @@ fn ticks_of_a_pipeline_that_was_removed_before_its_schedule_are_not_made_up() {
 
     assert_eq!(week.n_ledgers(), 0);
     assert_eq!(answer["swept"]["failures"], json!([]));
+}
+
+#[test]
+fn two_thousand_missing_shards_are_submitted_again_by_one_function() {
+    let (mut week, run) = all_shards_failed(2_000);
+    drop(week.take_events()); // nobody tells
+
+    let took = sweep_over_the_network(&mut week);
+
+    assert!(is_submitted_again(&week), "after {took:?}");
+    assert_all_granted(&week, &run, 2_000);
+    eprintln!("2,000 shards were submitted again in {took:?} at 100 ms a call");
+}
+
+#[test]
+fn whoever_takes_a_submission_over_goes_on_where_its_grants_ended() {
+    let (mut week, run) = all_shards_failed(2_000);
+    let first_grant = |call: &Call| {
+        call.kind == CallKind::Put
+            && call.what.contains("/recommend/")
+            && call.what.ends_with("head.json")
+    };
+    week.edge
+        .on_call(move |call| first_grant(call).then_some(Fault::KilledBefore));
+    drop(week.take_events());
+    week.sweep();
+    assert!(!is_submitted_again(&week));
+
+    // From now on no function gets beyond so many calls: too few for a look at every shard.
+    week.edge
+        .on_call(|call| (call.number > 1_500).then_some(Fault::KilledBefore));
+    week.sweep_for(minutes(60));
+
+    assert!(is_submitted_again(&week));
+    assert_all_granted(&week, &run, 2_000);
+}
+
+#[test]
+fn a_pipeline_that_takes_all_the_time_there_is_keeps_no_other_waiting() {
+    let mut week = Week::new(&Spec::default());
+    week.tick(MONDAY);
+    week.deliver_all();
+    for id in week.runnable() {
+        week.work(&id);
+    }
+    drop(week.take_events()); // nobody tells
+    week.other_pipeline("catalogue");
+    let takes_ages = |call: &Call| call.what.contains("catalogue");
+
+    let took = over_the_network(&mut week, &Wake::Sweep, move |call| {
+        Duration::from_millis(if takes_ages(call) { 40_000 } else { 20 })
+    });
+
+    assert_eq!(took, SignedDuration::from_mins(1), "it was ended");
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "Evaluating", "{}", week.tell(&run));
 }

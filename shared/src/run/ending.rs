@@ -109,3 +109,45 @@ fn trimmed(record: &AttemptRecord) -> AttemptRecord {
     kept.log_tail.drain(..first);
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Class;
+
+    /// One of each; a new kind of end does not compile until it is here.
+    fn every_end() -> Vec<End> {
+        let because = String::new;
+        let after = |end: &End| match end {
+            End::Succeeded => Some(End::KeptChampion { because: because() }),
+            End::KeptChampion { .. } => Some(End::Skipped { because: because() }),
+            End::Skipped { .. } => Some(End::Failed {
+                stage: None,
+                class: Class::Bug,
+                evidence: because(),
+            }),
+            End::Failed { .. } => Some(End::Cancelled { because: because() }),
+            End::Cancelled { .. } => None,
+        };
+        std::iter::successors(Some(End::Succeeded), after).collect()
+    }
+
+    #[test]
+    fn whatever_the_end_of_a_shipped_pipeline_s_run_people_are_told() {
+        let specs = [
+            include_str!("../../../pipelines/recommender.toml"),
+            include_str!("../../../examples/keras-fit/pipeline.toml"),
+            include_str!("../../../examples/keras-module/pipeline.toml"),
+            include_str!("../../../examples/plain-files/pipeline.toml"),
+            include_str!("../../../examples/shell-shards/pipeline.toml"),
+        ];
+
+        for spec in specs {
+            let pipeline = Pipeline::parse(spec).expect("a shipped spec");
+            for end in every_end() {
+                let name = &pipeline.name;
+                assert!(pipeline.notifies_on(kind_of(&end)), "{name}: {end:?}");
+            }
+        }
+    }
+}

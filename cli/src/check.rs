@@ -74,7 +74,8 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
             .iter()
             .filter(|found| found.weight == Weight::Wrong)
             .count();
-        if n_apart == 0 {
+        // What could not be read was compared with nothing.
+        if n_apart == 0 && wrong.is_empty() {
             lines.push(format!(
                 "OK {}: agrees with pipelines and code",
                 template.shown
@@ -85,20 +86,32 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
     if !lines.is_empty() {
         output::print(&lines.join("\n"))?;
     }
-    let n_wrong = wrong.len();
-    match wrong.into_iter().next() {
-        Some(problem) if n_wrong == 1 => Err(problem.into()),
-        Some(first) => {
-            let sentence = format!("{} (and {} more wrong files)", first.sentence, n_wrong - 1);
-            Err(Problem { sentence, ..first }.into())
-        }
-        None if n_apart > 0 => {
-            let places = if n_apart == 1 { "place" } else { "places" };
-            let sentence =
-                format!("template, pipelines and code do not agree in {n_apart} {places}");
-            Err(Problem::new(Exit::Configuration, sentence).into())
-        }
-        None => Ok(()),
+    if !wrong.is_empty() {
+        return Err(all_wrong(wrong).into());
+    }
+    if n_apart > 0 {
+        let places = if n_apart == 1 { "place" } else { "places" };
+        let sentence = format!("template, pipelines and code do not agree in {n_apart} {places}");
+        return Err(Problem::new(Exit::Configuration, sentence).into());
+    }
+    Ok(())
+}
+
+/// One sentence for each file that is wrong.
+fn all_wrong(wrong: Vec<Problem>) -> Problem {
+    let sentences: Vec<&str> = wrong
+        .iter()
+        .map(|problem| problem.sentence.as_str())
+        .collect();
+    let sentence = match sentences.as_slice() {
+        [one] => (*one).to_owned(),
+        all => format!("{} specs are wrong\n  {}", all.len(), all.join("\n  ")),
+    };
+    let hint = wrong.into_iter().find_map(|problem| problem.hint);
+    Problem {
+        exit: Exit::Configuration,
+        sentence,
+        hint,
     }
 }
 
@@ -137,7 +150,7 @@ pub(crate) fn disagreements(
 pub(crate) fn read_all(files: &[PathBuf]) -> (Vec<(PathBuf, SpecFile)>, Vec<Problem>) {
     let (mut read, mut wrong) = (Vec::new(), Vec::new());
     for file in files {
-        match SpecFile::read(file) {
+        match SpecFile::read_named(file) {
             Ok(spec) => read.push((file.clone(), spec)),
             Err(problem) => wrong.push(problem),
         }

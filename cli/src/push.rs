@@ -23,7 +23,7 @@ pub(crate) struct Pushed {
 
 /// The command.
 pub(crate) async fn push(file: &Path, bucket: Option<String>) -> anyhow::Result<()> {
-    let spec = SpecFile::read(file)?;
+    let spec = SpecFile::read_named(file)?;
     let results = Results::open(bucket).await?;
     let pushed = write(&results.store, &results.store, &results.bucket, &spec).await?;
     let name = &spec.pipeline.name;

@@ -6,6 +6,9 @@ use trainspot_shared::pipeline::Pipeline;
 
 use crate::problem::{Exit, Problem};
 
+/// What a spec is called that lies in a folder of its own, as in `examples/`.
+const FOLDERS_OWN: &str = "pipeline";
+
 /// A spec that was read and checked.
 #[derive(Debug)]
 pub(crate) struct SpecFile {
@@ -27,6 +30,24 @@ impl SpecFile {
             .hint("a spec is a TOML file such as pipelines/recommender.toml")
         })?;
         Self::parse(path, text)
+    }
+
+    /// Reads and checks a spec that is, or will be, pushed: its file must be called like its pipeline, since a copy
+    /// whose name was forgotten would take the place of what it was copied from. A file called `pipeline.toml`
+    /// stands for its folder.
+    pub(crate) fn read_named(path: &Path) -> Result<Self, Problem> {
+        let spec = Self::read(path)?;
+        let name = spec.pipeline.name.as_str();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let stem = stem.unwrap_or_default();
+        if stem == name || stem == FOLDERS_OWN {
+            return Ok(spec);
+        }
+        let file = path.display();
+        let sentence = format!(
+            "{file}: the file is called `{stem}` and its pipeline `{name}`: a copy would take `{name}`'s place, so rename the file to {name}.toml, or write `name = \"{stem}\"`"
+        );
+        Err(Problem::new(Exit::Configuration, sentence))
     }
 
     /// Checks a spec that is at hand.

@@ -239,11 +239,45 @@ fn a_pipeline_that_ticks_needs_a_spec() {
 
 #[test]
 fn two_files_of_one_name_disagree() {
+    // A folder of its own is a file's name too: `pipeline.toml` says nothing of what is in it.
     disagrees(
         "name-twice",
         TEMPLATE,
-        &[("nightly.toml", SPEC), ("other.toml", SPEC)],
+        &[("nightly.toml", SPEC), ("pipeline.toml", SPEC)],
     );
+}
+
+#[test]
+fn a_copy_whose_name_was_forgotten_is_refused() {
+    let specs = [("nightly.toml", SPEC), ("search.toml", SPEC)];
+
+    let (alone, said) = check(TEMPLATE, &specs, &["pipelines/search.toml"]);
+    let (among_all, all) = check(TEMPLATE, &specs, &[]);
+
+    assert_eq!((alone, among_all), (Some(64), Some(64)), "{said}{all}");
+    golden("name-forgotten", &said);
+    assert!(all.contains("OK pipelines/nightly.toml"), "{all}");
+    assert!(all.contains("pipelines/search.toml: "), "{all}");
+}
+
+#[test]
+fn every_wrong_spec_is_explained_and_nothing_is_said_to_agree() {
+    let typo = SPEC.replace("program", "progam");
+    let no_name = SPEC.replace("name = \"nightly\"\n", "");
+
+    let (exit, said) = check(
+        TEMPLATE,
+        &[
+            ("nightly.toml", SPEC),
+            ("a.toml", &typo),
+            ("c.toml", &no_name),
+        ],
+        &[],
+    );
+
+    assert_eq!(exit, Some(64), "{said}");
+    assert!(!said.contains("agrees with pipelines"), "{said}");
+    golden("two-wrong-specs", &said);
 }
 
 #[test]

@@ -340,6 +340,27 @@ async fn an_unknown_pipeline_or_run_is_answered_with_those_there_are() {
     );
     let told = String::from_utf8_lossy(&pushed.stdout).into_owned();
     assert!(told.contains("pushed for the first time"), "{told}");
+    // A copy whose name was forgotten would replace the pipeline that it was copied from.
+    place.write(
+        "search.toml",
+        SPEC.replace("clicks/", "queries/").as_bytes(),
+    );
+    refuses(
+        "name-forgotten",
+        64,
+        &place,
+        with_cloud(&["push", "search.toml"]),
+    );
+    let again = with_cloud(&["push", "nightly.toml"])
+        .output()
+        .expect("the command runs");
+    let told = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(told.contains("unchanged"), "{told}");
+    place.write("pipeline.toml", SPEC.as_bytes());
+    let by_folder = with_cloud(&["push", "pipeline.toml"])
+        .output()
+        .expect("the command runs");
+    assert!(by_folder.status.success(), "{by_folder:?}");
     refuses(
         "pipeline-unknown",
         64,

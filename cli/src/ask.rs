@@ -49,7 +49,7 @@ enum Outcome {
 }
 
 /// Asks for `run_id` and prints the answer. With `results`, also how the run stands: one that was skipped
-/// at once is not left for a notice to tell.
+/// at once is not left for a notice to tell, and ends with a code of its own.
 pub(crate) async fn ask(
     run_id: &RunId,
     force: bool,
@@ -65,20 +65,77 @@ pub(crate) async fn ask(
     };
     let after = format!("look with `trainspot show {run_id}` before asking again");
     let answer: Answer = function.ask(&payload, &after).await?;
-    if asking.json {
-        output::print_json(&answer)?;
-    }
     if answer.outcome == Outcome::Refused {
+        if asking.json {
+            output::print_json(&answer)?;
+        }
         return Err(refused(&answer).into());
+    }
+    let run = match results {
+        Some(results) => ledger(results, run_id).await,
+        None => None,
+    };
+    if asking.json {
+        output::print_json(&Stands::of(&answer, run.as_ref()))?;
+    }
+    if let Some(End::Skipped { because }) = run.as_ref().and_then(|run| run.end.as_ref()) {
+        return Err(skipped(run_id, because).into());
     }
     if asking.json {
         return Ok(());
     }
-    let run = match results {
-        Some(results) => ledgers::ledger(&results.store, &results.bucket, run_id).await?,
-        None => None,
-    };
     output::print(&line(run_id, answer.outcome, run.as_ref()))
+}
+
+/// The run's ledger. The run is there by now: that it cannot be looked at is no failure of the request.
+async fn ledger(results: &Results, run_id: &RunId) -> Option<Run> {
+    match ledgers::ledger(&results.store, &results.bucket, run_id).await {
+        Ok(run) => run,
+        Err(problem) => {
+            tracing::warn!("how run {run_id} stands is not known: {problem}");
+            None
+        }
+    }
+}
+
+/// The answer, and how the run stands; for scripts.
+#[derive(Debug, Serialize)]
+struct Stands<'a> {
+    #[serde(flatten)]
+    answer: &'a Answer,
+    /// None where the ledger was not looked at, or could not be.
+    state: Option<String>,
+    /// Why a run that is over ended so.
+    because: Option<&'a str>,
+}
+
+impl<'a> Stands<'a> {
+    fn of(answer: &'a Answer, run: Option<&'a Run>) -> Self {
+        let because = match run.and_then(|run| run.end.as_ref()) {
+            Some(
+                End::Skipped { because }
+                | End::KeptChampion { because }
+                | End::Cancelled { because },
+            ) => Some(because.as_str()),
+            Some(End::Failed { evidence, .. }) => Some(evidence.as_str()),
+            Some(End::Succeeded) | None => None,
+        };
+        Self {
+            answer,
+            state: run.map(state),
+            because,
+        }
+    }
+}
+
+fn skipped(run_id: &RunId, because: &str) -> Problem {
+    Problem::new(
+        Exit::Skipped,
+        format!("run `{run_id}` was skipped: {because}"),
+    )
+    .hint(format!(
+        "nothing runs for this request; `trainspot show {run_id}` tells more"
+    ))
 }
 
 fn line(run_id: &RunId, outcome: Outcome, run: Option<&Run>) -> String {
@@ -87,13 +144,7 @@ fn line(run_id: &RunId, outcome: Outcome, run: Option<&Run>) -> String {
         // The same question, asked twice because an answer was lost, was entered by its other copy.
         Outcome::Created | Outcome::LostTheCreate | Outcome::Refused => "created",
     };
-    let stands = match run {
-        None => String::new(),
-        Some(run) => match &run.end {
-            Some(End::Skipped { because }) => format!(", and skipped: {because}"),
-            _ => format!(", {}", state(run)),
-        },
-    };
+    let stands = run.map_or_else(String::new, |run| format!(", {}", state(run)));
     format!("run {run_id}: {became}{stands}; `trainspot show {run_id}` tells more")
 }
 

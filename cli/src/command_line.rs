@@ -34,8 +34,8 @@ Examples:
   trainspot local run pipelines/recommender.toml --data data/ml-100k
   trainspot local serve                               a cloud for `aws` and for the commands above
 
-Exit codes: 0 ok, 1 what was asked about ended badly or is over, 2 usage, 64 configuration or spec, 65 data,
-69 store or function unreachable, 75 folder in use, 77 denied.";
+Exit codes: 0 ok, 1 what was asked about ended badly or is over, 2 usage, 3 the run that was asked for was skipped,
+64 configuration or spec, 65 data, 69 store or function unreachable, 75 folder in use, 77 denied.";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
@@ -70,7 +70,10 @@ Examples:
 const START_EXAMPLES: &str = "\
 Examples:
   trainspot start recommender
-  trainspot start recommender --force --json | jq -r .run_id";
+  trainspot start recommender --force --json | jq -r .run_id
+
+With --bucket (or TRAINSPOT_RESULTS_BUCKET) the answer has the run's state, and a run that was skipped at once, such as
+beside a live one, exits with 3. Without, `state` is null.";
 
 const RETRY_EXAMPLES: &str = "\
 Examples:

@@ -14,6 +14,8 @@ use crate::credentials;
 pub(crate) enum Exit {
     /// What was asked about ended badly: a run failed, a check did not hold.
     EndedBadly = 1,
+    /// The run that was asked for was skipped at once. (2 is a usage error's.)
+    Skipped = 3,
     /// A spec, an argument or the template is wrong.
     Configuration = 64,
     /// A dataset is wrong.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use trainspot_shared::cost::Usd;
 use trainspot_shared::identity::RunId;
+use trainspot_shared::notice::{Bill, Known};
 use trainspot_shared::run::{End, Run};
 
 use crate::pause::{paused_at, paused_line};
@@ -18,8 +20,13 @@ struct Row {
     state: String,
     class: Option<String>,
     seconds: f64,
-    cost_usd: f64,
-    saved_usd: f64,
+    /// As far as it is known; none where nothing is.
+    cost_usd: Option<f64>,
+    saved_usd: Option<f64>,
+    /// How much of it: of `part`, both sums are at least so much.
+    cost_known: Known,
+    /// Notices that SNS refused for good: nobody was told.
+    undeliverable: Vec<String>,
     deadline: Option<jiff::Timestamp>,
     is_late: bool,
     /// Of the pipeline, not of the run.
@@ -41,17 +48,21 @@ pub(crate) async fn runs(
     };
     let mut ids = ledgers::run_ids(store, bucket, &pipelines).await?;
     let n_more = ids.len().saturating_sub(limit);
-    ids.truncate(limit);
+    ids.truncate(with_all_of_their_minute(&ids, limit));
     let mut paused = BTreeMap::new();
     for name in &pipelines {
         if let Some(since) = paused_at(store, bucket, name).await? {
             paused.insert(name.clone(), since);
         }
     }
-    let read = ledgers::readable(store, bucket, &ids).await?;
+    let mut read = ledgers::readable(store, bucket, &ids).await?;
+    // Ids of one minute stand in the order of what was drawn for them.
+    read.runs
+        .sort_by_key(|run| std::cmp::Reverse((run.id.tick(), run.created_at)));
     let rows: Vec<Row> = read
         .runs
         .iter()
+        .take(limit)
         .map(|run| row(run, paused.get(run.id.pipeline()).copied()))
         .collect();
     if as_json {
@@ -60,6 +71,7 @@ pub(crate) async fn runs(
     }
     let mut text = match (rows.is_empty(), read.unreadable.is_empty()) {
         (false, _) => render(&rows, n_more),
+        (true, _) if n_more > 0 => render(&rows, n_more),
         (true, true) => "no runs yet".to_owned(),
         (true, false) => "no run can be read".to_owned(),
     };
@@ -91,7 +103,14 @@ fn all_read(n_runs: usize, unreadable: &[(RunId, Problem)]) -> anyhow::Result<()
 }
 
 fn row(run: &Run, paused_at: Option<jiff::Timestamp>) -> Row {
-    let totals = run.totals();
+    let bill = Bill::of(run);
+    // A live run that has no job yet costs nothing so far, which is no bill.
+    let is_known = bill.has_amounts() && (run.is_final() || bill.known != Known::NothingRan);
+    let dollars = |amount: Usd| is_known.then(|| amount.dollars());
+    let refused = run
+        .notices
+        .iter()
+        .filter(|notice| notice.undeliverable.is_some());
     let until = run.ended_at.unwrap_or_else(jiff::Timestamp::now);
     Row {
         run_id: run.id.clone(),
@@ -101,8 +120,10 @@ fn row(run: &Run, paused_at: Option<jiff::Timestamp>) -> Row {
             _ => None,
         },
         seconds: until.duration_since(run.created_at).as_secs_f64(),
-        cost_usd: totals.cost.dollars(),
-        saved_usd: totals.saved().dollars(),
+        cost_usd: dollars(bill.totals.cost),
+        saved_usd: dollars(bill.totals.saved()),
+        cost_known: bill.known,
+        undeliverable: refused.map(|notice| notice.id.clone()).collect(),
         deadline: run.deadline,
         is_late: run.is_late || run.deadline.is_some_and(|deadline| until > deadline),
         paused_at,
@@ -122,6 +143,26 @@ pub(crate) fn state(run: &Run) -> String {
         .to_owned()
 }
 
+/// How many ids to read: the first `limit`, and all others of the last one's minute, whose order only their ledgers
+/// tell.
+fn with_all_of_their_minute(ids: &[RunId], limit: usize) -> usize {
+    let last = limit.checked_sub(1).and_then(|last| ids.get(last));
+    let Some(last) = last else {
+        return limit.min(ids.len());
+    };
+    let minute = |id: &&RunId| id.tick() == last.tick();
+    limit + ids.iter().skip(limit).take_while(minute).count()
+}
+
+/// `≥ $0.0789` where a part is known, a dash where nothing is.
+fn amount(dollars: Option<f64>, known: Known) -> String {
+    match (dollars, known) {
+        (None, _) => "–".to_owned(),
+        (Some(dollars), Known::Part) => format!("≥ ${dollars:.4}"),
+        (Some(dollars), _) => format!("${dollars:.4}"),
+    }
+}
+
 fn render(rows: &[Row], n_more: usize) -> String {
     let mut table = output::table(&["run", "state", "class", "took", "cost", "saved", "deadline"]);
     for row in rows {
@@ -137,11 +178,15 @@ fn render(rows: &[Row], n_more: usize) -> String {
         );
         table.add_row(vec![
             row.run_id.to_string(),
-            row.state.clone(),
+            if row.undeliverable.is_empty() {
+                row.state.clone()
+            } else {
+                format!("{} (not told)", row.state)
+            },
             row.class.clone().unwrap_or_default(),
             output::length(row.seconds),
-            format!("${:.4}", row.cost_usd),
-            format!("${:.4}", row.saved_usd),
+            amount(row.cost_usd, row.cost_known),
+            amount(row.saved_usd, row.cost_known),
             deadline,
         ]);
     }

@@ -2,17 +2,20 @@
 
 mod attempts;
 mod last_lines;
+mod standing;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use trainspot_shared::identity::Stage;
 use trainspot_shared::layout;
+use trainspot_shared::notice::{Bill, Known};
 use trainspot_shared::run::{End, Run};
 
 use crate::pause::{paused_at, paused_line};
 use crate::results::Results;
 use crate::runs::state;
+use crate::show::standing::Standing;
 use crate::{ledgers, output};
 
 /// How a person reaches an object.
@@ -42,7 +45,8 @@ pub(crate) async fn show(run: &str, bucket: Option<String>, as_json: bool) -> an
         return output::print_json(&run);
     }
     let since = paused_at(&results.store, &results.bucket, run.id.pipeline()).await?;
-    let mut text = render(&run, &Where::Bucket(results.bucket));
+    let standing = standing::look(&results.store, &results.bucket, &run).await?;
+    let mut text = render(&run, standing.as_ref(), &Where::Bucket(results.bucket));
     if let Some(since) = since {
         text.push_str("\n\n");
         text.push_str(&paused_line(run.id.pipeline(), since));
@@ -51,9 +55,11 @@ pub(crate) async fn show(run: &str, bucket: Option<String>, as_json: bool) -> an
 }
 
 /// The whole page.
-pub(crate) fn render(run: &Run, place: &Where) -> String {
+fn render(run: &Run, standing: Option<&Standing>, place: &Where) -> String {
     let sections = [
         heading(run),
+        standing.and_then(standing::render),
+        not_told(run),
         attempts::render(run),
         last_lines::render(run),
         gate(run),
@@ -139,11 +145,16 @@ fn heading(run: &Run) -> Option<String> {
         .ok()?;
     }
     if !run.records().is_empty() {
-        let totals = run.totals();
+        let bill = Bill::of(run);
+        let totals = &bill.totals;
+        let cost = match bill.known {
+            Known::Nothing => "not known".to_owned(),
+            Known::Part => format!("at least {}", totals.cost),
+            Known::Everything | Known::NothingRan => totals.cost.to_string(),
+        };
         writeln!(
             text,
-            "  cost: {}, saved {} against on-demand; {} reclaims, {:.1} s of work done twice",
-            totals.cost,
+            "  cost: {cost}, saved {} against on-demand; {} reclaims, {:.1} s of work done twice",
             totals.saved(),
             totals.reclaims,
             // An empty sum of floats is -0.
@@ -152,6 +163,20 @@ fn heading(run: &Run) -> Option<String> {
         .ok()?;
     }
     Some(text)
+}
+
+/// What SNS refused for good, in its words.
+fn not_told(run: &Run) -> Option<String> {
+    let mut text = "not told, since SNS refused it for good:\n".to_owned();
+    let mut n_refused = 0;
+    for notice in &run.notices {
+        if let Some(why) = &notice.undeliverable {
+            let at = notice.at.strftime("%Y-%m-%d %H:%M:%SZ");
+            writeln!(text, "  {}, {at}: {why}", notice.id).ok()?;
+            n_refused += 1;
+        }
+    }
+    (n_refused > 0).then_some(text)
 }
 
 fn gate(run: &Run) -> Option<String> {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use bill::{Bill, Known};
 pub use compose::compose;
 
 /// How loud.

@@ -68,7 +68,8 @@ fn read(stream: &TcpStream) -> Option<(String, Option<String>)> {
 fn reply(mut stream: TcpStream, (status, body): Said) -> std::io::Result<()> {
     write!(
         stream,
-        "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} X\r\netag: \"e\"\r\nlast-modified: Mon, 23 Nov 2026 02:00:00 GMT\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
         body.len()
     )
 }

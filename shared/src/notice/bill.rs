@@ -1,12 +1,15 @@
 //! What a run cost, saved, lost and repeated, in sentences; and how sure that is.
 
+use serde::Serialize;
+
 use super::spell::{counted, duration};
 use crate::cost::PriceList;
 use crate::run::{Repeated, Run, Totals};
 
 /// How much of a run's cost is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
     /// Nothing was started, so nothing was paid.
     NothingRan,
     /// No attempt's record has been read, or none has a price.
@@ -19,18 +22,18 @@ pub(crate) enum Known {
 
 /// What a run's records say of money.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Bill {
+pub struct Bill {
     /// The sums.
-    pub(crate) totals: Totals,
+    pub totals: Totals,
     /// How much is known.
-    pub(crate) known: Known,
+    pub known: Known,
     /// Attempts that Batch counted and that left no record.
-    pub(crate) unrecorded: usize,
+    pub unrecorded: usize,
 }
 
 impl Bill {
     /// Of the run as the ledger stands.
-    pub(crate) fn of(run: &Run) -> Self {
+    pub fn of(run: &Run) -> Self {
         let totals = run.totals();
         let unrecorded = unrecorded_attempts(run);
         let has_jobs = run
@@ -56,7 +59,7 @@ impl Bill {
     }
 
     /// Whether there is an amount to tell.
-    pub(crate) fn has_amounts(&self) -> bool {
+    pub fn has_amounts(&self) -> bool {
         self.known != Known::Nothing
     }
 

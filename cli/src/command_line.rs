@@ -14,6 +14,7 @@ use crate::fragment::FragmentArguments;
 use crate::local::chaos::ChaosArguments;
 use crate::local::cloud::Parts;
 use crate::local::run::RunArguments;
+use crate::promote::PromoteArguments;
 use crate::redrive::RedriveArguments;
 use crate::results::BUCKET_VARIABLE;
 
@@ -28,6 +29,7 @@ Examples:
   trainspot start recommender --force                 a run now, also if nothing changed
   trainspot retry recommender-20261123T0200Z          a finished run once more
   trainspot cancel recommender-20261123T0200Z         end a run that is live
+  trainspot promote recommender-20261123T0200Z        make its challenger the champion
   trainspot pause recommender                         skip its ticks until `resume`
   trainspot redrive --dry-run                         events that were given up
   trainspot clean --keep-days 90                      delete what old runs left
@@ -78,6 +80,12 @@ beside a live one, exits with 3. Without, `state` is null.";
 const RETRY_EXAMPLES: &str = "\
 Examples:
   trainspot retry recommender-20261123T0200Z";
+
+const PROMOTE_EXAMPLES: &str = "\
+Examples:
+  trainspot promote recommender-20261123T0200Z --dry-run
+  trainspot promote recommender-20261123T0200Z            after `promote = \"ask\"`
+  trainspot promote recommender-20261120T0200Z            back to the champion before; its notice names it";
 
 const CANCEL_EXAMPLES: &str = "\
 Examples:
@@ -178,6 +186,14 @@ pub(crate) enum Command {
     Cancel {
         #[command(flatten)]
         arguments: CancelArguments,
+        #[command(flatten)]
+        bucket: Bucket,
+    },
+    /// Make a run's challenger the champion, or an earlier champion again
+    #[command(after_help = PROMOTE_EXAMPLES)]
+    Promote {
+        #[command(flatten)]
+        arguments: PromoteArguments,
         #[command(flatten)]
         bucket: Bucket,
     },

@@ -17,6 +17,7 @@ mod output;
 mod parquet_footer;
 mod pause;
 mod problem;
+mod promote;
 mod push;
 mod redrive;
 mod results;
@@ -85,6 +86,9 @@ fn work(command: Command) -> anyhow::Result<()> {
             } => retry::retry(&run, &asking, bucket.bucket).await,
             Command::Cancel { arguments, bucket } => {
                 cancel::cancel(&arguments, bucket.bucket).await
+            }
+            Command::Promote { arguments, bucket } => {
+                promote::promote(&arguments, bucket.bucket).await
             }
             Command::Clean { arguments, bucket } => clean::clean(arguments, bucket.bucket).await,
             Command::Redrive(arguments) => redrive::redrive(&arguments).await,

@@ -1,5 +1,5 @@
-//! `trainspot pause` and `trainspot resume`: whether a pipeline's ticks become runs. The one document of the
-//! functions that the cli changes, by the compare-and-swap that all its writers use.
+//! `trainspot pause` and `trainspot resume`: whether a pipeline's ticks become runs. One of the two documents
+//! of the functions that the cli changes (`promote` has the other), by the compare-and-swap that all its writers use.
 
 use jiff::Timestamp;
 use trainspot_edge::cas::{self, Decision};

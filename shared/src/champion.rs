@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::gate::GateResult;
 use crate::identity::RunId;
 use crate::stage_head::Published;
 
@@ -48,4 +49,35 @@ pub struct Champion {
     /// What a newer version wrote.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl Champion {
+    /// The challenger of a run, judged by `metric`, in place of `before`; without recommendations, version and
+    /// `write_id`, which are its writer's.
+    pub(crate) fn of(
+        run_id: RunId,
+        gate: &GateResult,
+        metric: String,
+        model: Published,
+        before: Option<&Self>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            schema: 1,
+            version: 0,
+            write_id: String::new(),
+            run_id,
+            candidate: gate.candidate.clone(),
+            model,
+            metrics: std::collections::BTreeMap::from([(metric, gate.score)]),
+            recommendations: None,
+            recommendations_run_id: None,
+            promoted_at: now,
+            previous: before.map(|before| Previous {
+                run_id: before.run_id.clone(),
+                promoted_at: before.promoted_at,
+            }),
+            unknown: Map::new(),
+        }
+    }
 }

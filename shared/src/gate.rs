@@ -37,6 +37,9 @@ pub struct GateResult {
     pub candidate: String,
     /// Whether it takes the champion's place.
     pub is_better: bool,
+    /// It passed every check, and only the spec's `promote = "ask"` keeps it from the champion's place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_left_to_a_person: bool,
     /// In one sentence.
     pub because: String,
     /// All checks.
@@ -77,6 +80,7 @@ pub fn judge(
     let result = |is_better: bool, because: String, checks: Vec<Check>| GateResult {
         candidate: metrics.best.clone(),
         is_better,
+        is_left_to_a_person: false,
         because,
         checks,
         score,

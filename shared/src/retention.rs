@@ -65,8 +65,9 @@ impl Spared {
         Self(spared)
     }
 
-    /// Why a run's results stay, `keep` after its end; `None`: they may go. A run that is over never becomes
-    /// a champion, so what may go now may go however long deleting takes.
+    /// Why a run's results stay, `keep` after its end; `None`: they may go. A run that is over becomes champion
+    /// by a person's hand only, so what may go now may go however long deleting takes, unless that person is at
+    /// it at the same moment.
     pub fn kept(&self, run: &Run, now: Timestamp, keep: SignedDuration) -> Option<Kept> {
         if !run.is_settled() {
             return Some(Kept::Live);

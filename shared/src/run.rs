@@ -5,6 +5,7 @@
 
 mod action;
 mod apply;
+mod by_hand;
 mod carried;
 mod closing;
 mod ending;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use action::{Action, Outcome, Promotion, Submit};
+pub use by_hand::{ByHand, NotPromotable};
 pub use facts::{Repeated, Totals};
 pub use needs::Need;
 pub use observation::{ChampionSeen, DataSeen, Observation, StageEnd};

@@ -1,6 +1,7 @@
 //! What `runs`, `show`, `start` and `promote` tell of ledgers: never more than the ledger knows.
 
 mod place;
+mod promoting;
 mod skipped;
 mod standing;
 

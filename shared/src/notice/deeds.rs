@@ -6,8 +6,7 @@ use super::spell::counted;
 use super::what_happened::{market, sentence, verdict};
 use crate::failure;
 use crate::identity::Stage;
-use crate::layout;
-use crate::pipeline::{NoticeKind, Promote};
+use crate::pipeline::NoticeKind;
 use crate::run::{End, RiskKind, Run, SubmissionRecord};
 
 /// Every submission, a sentence each, in the order of the stages.
@@ -141,8 +140,7 @@ fn succeeded(run: &Run) -> String {
     let old = run.champion_seen.as_ref().map(|seen| &seen.champion);
     match (&run.gate, old) {
         (Some(_), Some(old)) => format!(
-            "Nothing. If the new champion turns out bad: `previous` in {} names the run before it, {}, whose model is still there.",
-            layout::champion(run.id.pipeline()),
+            "Nothing. If the new champion turns out bad: `trainspot promote {}` makes the one before it champion again.",
             old.run_id
         ),
         _ => "Nothing.".to_owned(),
@@ -150,25 +148,21 @@ fn succeeded(run: &Run) -> String {
 }
 
 fn kept(run: &Run) -> Vec<String> {
-    let asks = run
-        .pipeline()
-        .ok()
-        .and_then(|pipeline| pipeline.evaluate)
-        .is_some_and(|evaluate| evaluate.gate.promote == Promote::Ask);
-    let passed = run
-        .gate
-        .as_ref()
-        .is_some_and(|gate| gate.checks.iter().all(|check| check.passed));
-    if asks && passed {
+    let gate = run.gate.as_ref();
+    if gate.is_some_and(|gate| gate.is_left_to_a_person) {
         return vec![
-            "Look at the report: the challenger passes every check and was not made champion, since the spec says `promote = \"ask\"`. A person decides; the champion goes on serving."
+            "Look at the report: the challenger passes every check and was not made champion, since the spec says `promote = \"ask\"`. The champion goes on serving until a person decides."
                 .to_owned(),
+            format!("To make it champion: `trainspot promote {}`", run.id),
         ];
     }
-    vec![
+    let was_missed = gate.is_some_and(|gate| gate.checks.iter().any(|check| !check.passed));
+    vec![if was_missed {
         "Nothing: the champion goes on serving. The report shows by how much it was missed."
-            .to_owned(),
-    ]
+            .to_owned()
+    } else {
+        "Nothing: the champion goes on serving.".to_owned()
+    }]
 }
 
 /// What the gate said and who is champion, a sentence each; empty for a run that came to no gate.
@@ -225,7 +219,7 @@ mod tests {
     use crate::notice::ledgers;
 
     /// The commands of the cli that take a run or a pipeline.
-    const COMMANDS: [&str; 4] = ["show", "start", "retry", "cancel"];
+    const COMMANDS: [&str; 5] = ["show", "start", "retry", "cancel", "promote"];
 
     #[test]
     fn only_commands_that_exist_are_named() {
@@ -249,6 +243,56 @@ mod tests {
         assert!(named > 0);
     }
 
+    /// A run of a pipeline that asks a person, which kept the champion.
+    fn asks(change: impl FnOnce(&mut Run)) -> String {
+        let mut run = ledgers::succeeded_with_a_reclaim();
+        run.spec.text = run
+            .spec
+            .text
+            .replace("min_gain = 0.01", "min_gain = 0.01\npromote = \"ask\"");
+        change(&mut run);
+        let because = run
+            .gate
+            .as_ref()
+            .map_or_else(String::new, |gate| gate.because.clone());
+        run.end = Some(End::KeptChampion { because });
+        next_steps(&run, NoticeKind::KeptChampion).concat()
+    }
+
+    #[test]
+    fn only_a_challenger_that_was_held_back_for_a_person_is_told_as_one() {
+        let gate = |run: &mut Run, change: fn(&mut crate::gate::GateResult)| {
+            change(run.gate.as_mut().expect("it came to the gate"));
+        };
+        let held_back = asks(|run| {
+            gate(run, |gate| {
+                gate.is_better = false;
+                gate.is_left_to_a_person = true;
+            });
+        });
+        let not_scored = asks(|run| {
+            gate(run, |gate| {
+                gate.is_better = false;
+                gate.checks.clear();
+                gate.because = "evaluate did not score the champion, r".to_owned();
+            });
+        });
+        let of_a_newer_run = asks(|run| {
+            gate(run, |gate| {
+                gate.is_better = false;
+                gate.because = "the champion is of a newer run, r".to_owned();
+            });
+        });
+
+        assert!(held_back.contains("passes every check"), "{held_back}");
+        let command = "`trainspot promote recommender-20261123T0200Z`";
+        assert!(held_back.contains(command), "{held_back}");
+        for other in [not_scored, of_a_newer_run] {
+            assert!(!other.contains("passes every check"), "{other}");
+            assert!(!other.contains("by how much it was missed"), "{other}");
+        }
+    }
+
     #[test]
     fn a_bad_champion_has_the_run_before_it_as_a_way_back() {
         let mut run = ledgers::succeeded_with_a_reclaim();
@@ -256,11 +300,8 @@ mod tests {
         run.champion_seen = None;
         let without = next_steps(&run, NoticeKind::Succeeded).concat();
 
-        assert!(with_old.contains("champion.json"), "{with_old}");
-        assert!(
-            with_old.contains("recommender-20261120T0200Z"),
-            "{with_old}"
-        );
+        let back = "`trainspot promote recommender-20261120T0200Z`";
+        assert!(with_old.contains(back), "{with_old}");
         assert_eq!(without, "Nothing.");
     }
 }

@@ -229,6 +229,7 @@ impl Story {
         self.run.gate = Some(GateResult {
             candidate: "sequential-rules".to_owned(),
             is_better,
+            is_left_to_a_person: false,
             because: if is_better {
                 "`sequential-rules` passes every check against the champion".to_owned()
             } else {

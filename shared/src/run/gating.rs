@@ -1,11 +1,9 @@
 //! After evaluate: the quality gate, and at the very end the change of the champion.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::{Action, End, Phase, Platform, Promotion, Run, StageEnd};
-use crate::champion::{Champion, Previous};
+use crate::champion::Champion;
 use crate::failure::Class;
 use crate::gate;
 use crate::identity::Stage;
@@ -54,6 +52,7 @@ impl Run {
         }
         if result.is_better && spec.gate.promote == Promote::Ask && seen.is_some() {
             result.is_better = false;
+            result.is_left_to_a_person = true;
             result.because = format!(
                 "{}; the pipeline asks a person before it promotes",
                 result.because
@@ -124,21 +123,16 @@ impl Run {
                 );
             }
             (_, true) => Champion {
-                schema: 1,
-                version: 0,
-                write_id: String::new(),
-                run_id: self.id.clone(),
-                candidate: gate.candidate.clone(),
-                model,
-                metrics: BTreeMap::from([(gate_metric(pipeline), gate.score)]),
                 recommendations,
                 recommendations_run_id,
-                promoted_at: now,
-                previous: seen.as_ref().map(|seen| Previous {
-                    run_id: seen.champion.run_id.clone(),
-                    promoted_at: seen.champion.promoted_at,
-                }),
-                unknown: serde_json::Map::new(),
+                ..Champion::of(
+                    self.id.clone(),
+                    &gate,
+                    gate_metric(pipeline),
+                    model,
+                    seen.as_ref().map(|seen| &seen.champion),
+                    now,
+                )
             },
         };
         self.phase = Phase::Promoting;

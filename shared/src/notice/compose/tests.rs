@@ -24,8 +24,8 @@ fn a_success_tells_what_the_reclaim_cost() {
     `sequential-rules` passes every check against the champion.
 
     WHAT YOU MAY DO
-    - Nothing. If the new champion turns out bad: `previous` in models/recommender/champion.json
-      names the run before it, recommender-20261120T0200Z, whose model is still there.
+    - Nothing. If the new champion turns out bad: `trainspot promote recommender-20261120T0200Z`
+      makes the one before it champion again.
 
     LOST AND SAVED
     Cost at least $0.0789 (estimated); the same hours on-demand $0.2192; saved $0.1403.

@@ -9,6 +9,7 @@ mod metrics;
 mod notices;
 mod overview;
 mod refusals;
+mod remedies;
 mod requests;
 mod supervision;
 mod template;

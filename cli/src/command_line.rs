@@ -33,7 +33,7 @@ Examples:
   trainspot pause recommender                         skip its ticks until `resume`
   trainspot redrive --dry-run                         events that were given up
   trainspot clean --keep-days 90                      delete what old runs left
-  trainspot local run pipelines/recommender.toml --data data/ml-100k
+  trainspot local run pipelines/recommender.toml --data .trainspot/data/movielens-100k
   trainspot local serve                               a cloud for `aws` and for the commands above
 
 Exit codes: 0 ok, 1 what was asked about ended badly or is over, 2 usage, 3 the run that was asked for was skipped,
@@ -66,7 +66,7 @@ Examples:
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  trainspot local run pipelines/recommender.toml --data data/ml-100k
+  trainspot local run pipelines/recommender.toml --data .trainspot/data/movielens-100k
   trainspot local run pipelines/recommender.toml --tick 2026-11-23T02:00:00Z --keep";
 
 const START_EXAMPLES: &str = "\
@@ -260,4 +260,39 @@ pub(crate) enum LocalCommand {
     Run(RunArguments),
     /// Show four stories in one local cloud: a reclaim, a tick delivered three times, unchanged data, a bug
     Demo(DemoArguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_names_the_commands_without_json() {
+        let page = include_str!("../../docs/operations.md");
+        let (before, _) = page.split_once(" have `--json`").expect("the page says so");
+        let (_, named) = before.rsplit_once("All but ").expect("and which have not");
+        let named: BTreeSet<String> = named
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+
+        let command = CommandLine::command();
+        let has_json = |command: &&clap::Command| {
+            let mut arguments = command.get_arguments();
+            arguments.any(|argument| argument.get_long() == Some("json"))
+        };
+        let without: BTreeSet<String> = command
+            .get_subcommands()
+            .filter(|command| !command.has_subcommands() && !has_json(command))
+            .map(|command| command.get_name().to_owned())
+            .collect();
+
+        assert_eq!(named, without);
+    }
 }

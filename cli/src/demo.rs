@@ -38,7 +38,11 @@ pub(crate) struct DemoArguments {
     #[arg(long, default_value = ".trainspot/demo", value_name = "DIR")]
     pub(crate) folder: PathBuf,
     /// The dataset: Parquet made by `python -m trainer import`
-    #[arg(long, default_value = "data/movielens-100k", value_name = "DIR")]
+    #[arg(
+        long,
+        default_value = ".trainspot/data/movielens-100k",
+        value_name = "DIR"
+    )]
     pub(crate) data: PathBuf,
     #[command(flatten)]
     pub(crate) parts: Parts,
@@ -216,6 +220,28 @@ fn verdict(told: &[Told], base: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The command as a page has it, without arguments that a checkout already answers.
+    #[derive(Debug, clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        arguments: DemoArguments,
+    }
+
+    #[test]
+    fn the_dataset_is_looked_for_where_make_puts_it() {
+        let makefile = include_str!("../../Makefile");
+        let value = |name: &str| {
+            let lines = makefile.lines().filter_map(|line| line.split_once(":="));
+            let found = lines.into_iter().find(|(left, _)| left.trim() == name);
+            found.expect("the Makefile has it").1.trim().to_owned()
+        };
+
+        let alone = <Alone as clap::Parser>::parse_from(["demo"]);
+
+        let made = value("DATA").replace("$(STATE)", &value("STATE"));
+        assert_eq!(alone.arguments.data, Path::new(&made));
+    }
 
     #[test]
     fn the_demos_specs_parse() {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use trainspot_edge::aws::Aws;
+use trainspot_shared::identity::{RunId, Tick};
 use trainspot_shared::run::{End, Run};
 
 use crate::local::chaos::ChaosArguments;
@@ -97,6 +98,13 @@ pub(crate) async fn run(arguments: &RunArguments, port: u16) -> anyhow::Result<(
         output::print(&show::summary(&run, &local.results_place()))?;
     }
     if arguments.keep {
+        // A document on stdout stays the only one.
+        let greeting = serve::greeting(&local);
+        if arguments.json {
+            eprintln!("{greeting}");
+        } else {
+            output::print(&greeting)?;
+        }
         serve::until_interrupted(local).await?;
     } else {
         local.cloud.stop().await;
@@ -135,13 +143,28 @@ async fn drive(
     .await?;
     if run.created_at < began {
         // Whoever corrected a program and tries it at once would take the old end for the new one.
-        narrator.line(&format!(
-            "run {run_id} was there before: the same minute is the same tick, and the same tick is the same run. \
-             For another one wait a minute, or give another --tick"
-        ));
+        narrator.line(&was_there(&run_id, at));
     }
     plan.verdict(&run)?;
     Ok(run)
+}
+
+/// Why a tick at `at` made no run of its own, and what makes another one.
+fn was_there(run_id: &RunId, at: Timestamp) -> String {
+    let told = format!("run {run_id} was there before");
+    let due = run_id.tick();
+    if due == Tick::containing(at) {
+        return format!(
+            "{told}: the same minute is the same tick, and the same tick is the same run. \
+             For another one wait a minute, or give another --tick"
+        );
+    }
+    // The schedule's latest due tick stands for every moment of the day after it.
+    let after = due.start() + SignedDuration::from_hours(25);
+    format!(
+        "{told}: its schedule was due then, and every firing within a day of that stands for the same run. \
+         For another one give a --tick more than a day later, such as {after}, or a copy of the spec under another name"
+    )
 }
 
 /// A run that ended badly is no error of this command, but a script must see it.
@@ -152,5 +175,41 @@ fn verdict(run: &Run) -> anyhow::Result<()> {
             Err(Problem::new(Exit::EndedBadly, sentence).into())
         }
         Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trainspot_shared::request::tick_of;
+    use trainspot_shared::schedule::Schedule;
+
+    use super::*;
+
+    #[test]
+    fn the_advice_for_another_run_of_a_schedule_makes_another_run() {
+        let at: Timestamp = "2026-11-23T14:30:00Z".parse().expect("a time");
+        let schedule = Schedule::parse("cron(0 2 ? * MON,FRI *)", "UTC").expect("a schedule");
+        let run_of = |at| {
+            let nightly = "nightly".parse().expect("a name");
+            RunId::scheduled(nightly, tick_of(at, Some(&schedule)))
+        };
+
+        let told = was_there(&run_of(at), at);
+
+        assert!(!told.contains("wait a minute"), "{told}");
+        let (_, advised) = told.split_once("such as ").expect("a time is advised");
+        let (advised, _) = advised.split_once(',').expect("as an example");
+        let advised: Timestamp = advised.parse().expect("a time that --tick takes");
+        assert_ne!(run_of(advised), run_of(at));
+    }
+
+    #[test]
+    fn the_same_minute_has_passed_in_a_minute() {
+        let at: Timestamp = "2026-11-23T14:30:20Z".parse().expect("a time");
+        let nightly = "nightly".parse().expect("a name");
+
+        let told = was_there(&RunId::scheduled(nightly, Tick::containing(at)), at);
+
+        assert!(told.contains("wait a minute"), "{told}");
     }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn serve(
         settings.bytes_per_s = bytes_per_s;
     })
     .await?;
+    output::print(&greeting(&local))?;
     until_interrupted(local).await
 }
 
@@ -53,9 +54,8 @@ fn bytes_per_s(gbps: f64) -> Result<u64, Problem> {
     Ok((gbps * OF_A_GIGABIT) as u64)
 }
 
-/// Says how to reach the cloud, tells what happens in it, and stops it at Ctrl-C.
+/// Tells what happens in the cloud, and stops it at Ctrl-C.
 pub(crate) async fn until_interrupted(local: Local) -> anyhow::Result<()> {
-    output::print(&greeting(&local))?;
     let narrator = Narrator::new();
     let mut happenings = local.cloud.happenings();
     loop {
@@ -76,8 +76,8 @@ pub(crate) async fn until_interrupted(local: Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What to paste into another shell.
-fn greeting(local: &Local) -> String {
+/// How to reach the cloud: what to paste into another shell.
+pub(crate) fn greeting(local: &Local) -> String {
     let mut text = format!(
         "local cloud at {} over {}\n",
         local.cloud.endpoint_url(),

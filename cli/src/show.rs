@@ -15,7 +15,6 @@ use trainspot_shared::run::{End, Run};
 use crate::pause::{paused_at, paused_line};
 use crate::results::Results;
 use crate::runs::state;
-use crate::show::standing::Standing;
 use crate::{ledgers, output};
 
 /// How a person reaches an object.
@@ -45,8 +44,8 @@ pub(crate) async fn show(run: &str, bucket: Option<String>, as_json: bool) -> an
         return output::print_json(&run);
     }
     let since = paused_at(&results.store, &results.bucket, run.id.pipeline()).await?;
-    let standing = standing::look(&results.store, &results.bucket, &run).await?;
-    let mut text = render(&run, standing.as_ref(), &Where::Bucket(results.bucket));
+    let standing = standing::section(&results.store, &results.bucket, &run).await;
+    let mut text = render(&run, standing, &Where::Bucket(results.bucket));
     if let Some(since) = since {
         text.push_str("\n\n");
         text.push_str(&paused_line(run.id.pipeline(), since));
@@ -55,10 +54,10 @@ pub(crate) async fn show(run: &str, bucket: Option<String>, as_json: bool) -> an
 }
 
 /// The whole page.
-fn render(run: &Run, standing: Option<&Standing>, place: &Where) -> String {
+fn render(run: &Run, standing: Option<String>, place: &Where) -> String {
     let sections = [
         heading(run),
-        standing.and_then(standing::render),
+        standing,
         not_told(run),
         attempts::render(run),
         last_lines::render(run),

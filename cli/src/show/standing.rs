@@ -16,7 +16,7 @@ use crate::problem::Problem;
 
 /// What was seen of the stage that is at work.
 #[derive(Debug)]
-pub(super) struct Standing {
+struct Standing {
     stage: Stage,
     head: StageHead,
     /// Or why it cannot be read; by the store's clock.
@@ -25,11 +25,7 @@ pub(super) struct Standing {
 
 /// Looks at the stage that is at work; none for a run that is over or has not begun, and for a fan-out, whose shards
 /// are short and many.
-pub(super) async fn look(
-    store: &impl Store,
-    bucket: &str,
-    run: &Run,
-) -> Result<Option<Standing>, Problem> {
+async fn look(store: &impl Store, bucket: &str, run: &Run) -> Result<Option<Standing>, Problem> {
     let is_fan_out = |stage: Stage| {
         run.stages
             .get(&stage)
@@ -66,8 +62,15 @@ pub(super) async fn look(
     }))
 }
 
-/// The section.
-pub(super) fn render(standing: &Standing) -> Option<String> {
+/// The section, with what is there. That something cannot be read hides nothing of the ledger.
+pub(super) async fn section(store: &impl Store, bucket: &str, run: &Run) -> Option<String> {
+    match look(store, bucket, run).await {
+        Ok(standing) => standing.as_ref().and_then(render),
+        Err(problem) => Some(format!("at work: not known, since {problem}")),
+    }
+}
+
+fn render(standing: &Standing) -> Option<String> {
     let Standing {
         stage,
         head,

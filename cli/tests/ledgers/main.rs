@@ -32,7 +32,9 @@ async fn a_cost_that_nobody_knows_is_not_told_as_nothing() {
 
     let rows = place.json(&["runs", "--json"]);
     let (_, table, _) = place.trainspot(&["runs"]);
+    let (_, page, _) = place.trainspot(&["show", "nightly-20261125T0200Z"]);
 
+    assert!(page.contains("cost: at least $"), "{page}");
     let rows = rows.as_array().expect("a list");
     let of = |field: &str| -> Vec<Value> { rows.iter().map(|row| row[field].clone()).collect() };
     let cost = of("cost_usd")[3].clone();

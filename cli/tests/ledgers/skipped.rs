@@ -45,16 +45,16 @@ fn asks(end: Option<End>, arguments: &[&str]) -> (Option<i32>, String, String) {
     )
 }
 
-fn skipped() -> Option<End> {
-    Some(End::Skipped {
+fn skipped() -> End {
+    End::Skipped {
         because: "the run before is still live".to_owned(),
-    })
+    }
 }
 
 #[test]
 fn a_skipped_request_has_a_code_of_its_own_and_says_why_to_scripts() {
     let asked = ["start", "nightly", "--json", "--bucket", "results"];
-    let (exit, stdout, stderr) = asks(skipped(), &asked);
+    let (exit, stdout, stderr) = asks(Some(skipped()), &asked);
 
     let answer: Value = serde_json::from_str(&stdout).expect("one document");
     assert_eq!(answer["outcome"], "created");
@@ -63,7 +63,10 @@ fn a_skipped_request_has_a_code_of_its_own_and_says_why_to_scripts() {
     assert_eq!(exit, Some(3), "{stderr}");
     assert!(stderr.contains("the run before is still live"), "{stderr}");
 
-    let (exit, _, stderr) = asks(skipped(), &["start", "nightly", "--bucket", "results"]);
+    let (exit, _, stderr) = asks(
+        Some(skipped()),
+        &["start", "nightly", "--bucket", "results"],
+    );
     assert_eq!(exit, Some(3), "{stderr}");
     assert!(
         stderr.contains("skipped: the run before is still live"),
@@ -84,7 +87,7 @@ fn a_request_that_became_a_live_run_is_a_success_with_its_state() {
 
 #[test]
 fn without_a_bucket_the_state_is_unknown_and_not_made_up() {
-    let (exit, stdout, stderr) = asks(skipped(), &["start", "nightly", "--json"]);
+    let (exit, stdout, stderr) = asks(Some(skipped()), &["start", "nightly", "--json"]);
 
     let answer: Value = serde_json::from_str(&stdout).expect("one document");
     assert_eq!(exit, Some(0), "{stderr}");

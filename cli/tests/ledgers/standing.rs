@@ -74,6 +74,28 @@ async fn a_run_that_waits_for_its_next_host_shows_where_it_will_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_cannot_be_read_is_told_and_hides_nothing_else() {
+    let place = Place::open().await;
+    let mut live = run("nightly-20261123T0200Z", 3, None);
+    trains(&mut live, JobStatus::Running);
+    place.ledger(&live).await;
+    place
+        .put(
+            &layout::stage_head(&live.id, Stage::Train, None),
+            &json!({"schema": 9}),
+        )
+        .await;
+
+    let (exit, page, _) = place.trainspot(&["show", "nightly-20261123T0200Z"]);
+
+    assert_eq!(exit, Some(0), "{page}");
+    assert!(page.contains("at work: not known, since"), "{page}");
+    assert!(page.contains("a newer version wrote it"), "{page}");
+    assert!(page.contains("asked for by"), "{page}");
+    place.cloud.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_heartbeat_of_another_shape_is_told_and_hides_nothing_else() {
     let place = Place::open().await;
     let mut live = run("nightly-20261123T0200Z", 3, None);

@@ -870,3 +870,49 @@ fn a_close_that_comes_back_after_the_end_changes_nothing() {
     assert!(story.run.is_final());
     assert_eq!(story.run.pending, []);
 }
+
+/// What the gate of a spec that asks says, where evaluate scored the champion so, or did not.
+fn asked(relative_gain: Option<f64>) -> GateResult {
+    let asks = "program = [\"evaluate\"]\n[evaluate.gate]\npromote = \"ask\"\n";
+    let mut story = Story::of(&SPEC.replace("program = [\"evaluate\"]\n", asks));
+    story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    let champion = json!({
+        "schema": 1, "version": 3, "write_id": "c", "run_id": "recommender-20261120T0200Z", "candidate": "network",
+        "model": output(Stage::Train), "metrics": {}, "promoted_at": start(),
+    });
+    let seen = ChampionSeen {
+        etag: "\"e\"".to_owned(),
+        champion: serde_json::from_value(champion).expect("a champion"),
+    };
+    story.succeeds(Stage::Train, |end| end.champion = Some(seen));
+    story.succeeds(Stage::Evaluate, |end| {
+        let mut measured = metrics();
+        measured.champion = relative_gain.and_then(|gain| {
+            let scored = json!({
+                "run_id": "recommender-20261120T0200Z", "candidate": "network", "relative_gain": gain,
+                "paired": {"metric": "ndcg_at_10", "mean": 0.1, "low": 0.05, "high": 0.2},
+            });
+            serde_json::from_value(scored).ok()
+        });
+        end.metrics = Some(Ok(measured));
+    });
+    story.run.gate.expect("it came to the gate")
+}
+
+#[test]
+fn a_person_is_waited_for_only_where_the_challenger_passed_every_check() {
+    let (passed, missed, not_scored) = (asked(Some(0.2)), asked(Some(0.001)), asked(None));
+
+    assert!(
+        passed.is_left_to_a_person && !passed.is_better,
+        "{passed:?}"
+    );
+    assert!(
+        !missed.is_left_to_a_person && !missed.is_better,
+        "{missed:?}"
+    );
+    assert!(
+        !not_scored.is_left_to_a_person && !not_scored.is_better,
+        "{not_scored:?}"
+    );
+}

@@ -116,18 +116,26 @@ pub async fn drive_job_event<E: Edge>(
     let observations = match &event.kind {
         BatchEventKind::StateChange(job) => vec![Observation::Job(Box::new(job.clone()))],
         BatchEventKind::QueueBlocked { job, reason } => {
+            // The event may be old, and it may end a job: Batch is asked first what has become of it.
+            let described = edge.describe(std::slice::from_ref(&job.id)).await;
+            let now = match described {
+                Ok(jobs) => jobs.into_iter().find(|now| now.id == job.id),
+                Err(error) => return Err(Failed::new("DescribeFailed", &error)),
+            };
+            // One that Batch does not tell of is unknown, never lost.
+            let now = now.unwrap_or_else(|| JobSeen {
+                status_reason: None,
+                ..job.clone()
+            });
             let blocked = Observation::QueueBlocked {
                 job_id: job.id.clone(),
+                status: now.status,
                 reason: reason.clone(),
                 wants: wants(detail),
             };
-            let is_child = matches!(job.array, Some(ArrayRole::Child { .. }));
-            // The ledger may not know of the job yet, if SubmitJob's answer was lost: the event does.
-            let waits = JobSeen {
-                status_reason: None,
-                ..job.clone()
-            };
-            let seen = (!is_child).then(|| Observation::Job(Box::new(waits)));
+            let is_child = matches!(now.array, Some(ArrayRole::Child { .. }));
+            // The ledger may not know of the job yet, if SubmitJob's answer was lost.
+            let seen = (!is_child).then(|| Observation::Job(Box::new(now)));
             seen.into_iter().chain([blocked]).collect()
         }
     };

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::closing::superfluous;
 use super::{Action, BlockedSeen, DataSeen, End, Observation, Phase, Platform, Run};
-use crate::batch_event::JobSeen;
+use crate::batch_event::{JobSeen, JobStatus};
 use crate::failure::{Blocked, Class, queue_blocked};
 use crate::host_shape::Wants;
 use crate::identity::{JobName, Stage};
@@ -51,10 +51,15 @@ impl Run {
             Observation::Carried { id, nonce, outcome } => {
                 self.carried(id, nonce, outcome, &pipeline, platform, now)
             }
+            // Told late, or handed in again: what did find its host is not blocked any more.
+            Observation::QueueBlocked { status, .. } if *status != JobStatus::Runnable => {
+                Vec::new()
+            }
             Observation::QueueBlocked {
                 job_id,
                 reason,
                 wants,
+                ..
             } => self.see_blocked(job_id, reason, wants, platform, now),
             Observation::Progress(seen) => self.see_progress(seen, &pipeline, now),
             Observation::Cancel { because } => self.cancel(because, now),
@@ -219,11 +224,17 @@ impl Run {
         else {
             return Vec::new();
         };
+        // What the ledger has seen of it since counts too. An array's parent is PENDING as long as it lives.
         let current = self
             .stages
             .get_mut(&stage)
             .and_then(|record| record.submissions.last_mut())
-            .filter(|current| current.job_id.as_deref() == Some(parent));
+            .filter(|current| current.job_id.as_deref() == Some(parent))
+            .filter(|current| {
+                current
+                    .job()
+                    .is_none_or(|job| job.status <= JobStatus::Runnable)
+            });
         let Some(current) = current else {
             return Vec::new();
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outcome, PinnedDataset, ProgressSeen};
 use crate::attempt::AttemptRecord;
-use crate::batch_event::JobSeen;
+use crate::batch_event::{JobSeen, JobStatus};
 use crate::champion::Champion;
 use crate::failure::{Class, Verdict};
 use crate::host_shape::Wants;
@@ -86,10 +86,12 @@ pub enum Observation {
         /// What came of it.
         outcome: Outcome,
     },
-    /// The queue cannot run a job.
+    /// The queue could not run a job when this was told; the event may be old.
     QueueBlocked {
-        /// Batch's id.
+        /// Batch's id; of an array the child's.
         job_id: String,
+        /// Its state now.
+        status: JobStatus,
         /// The whole status reason.
         reason: String,
         /// What the job asks for.

@@ -472,6 +472,7 @@ fn a_blocked_queue_that_can_never_run_the_job_ends_it_at_once() {
 
     let told = story.see(&Observation::QueueBlocked {
         job_id: "job-train-1".to_owned(),
+        status: JobStatus::Runnable,
         reason: reason.to_owned(),
         wants: Wants {
             gpus: Some(4),
@@ -498,6 +499,31 @@ fn a_blocked_queue_that_can_never_run_the_job_ends_it_at_once() {
 }
 
 #[test]
+fn a_blocked_queue_that_is_told_of_late_does_not_end_a_job_that_runs() {
+    let blocked = |status| Observation::QueueBlocked {
+        job_id: "job-train-1".to_owned(),
+        status,
+        reason:
+            "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS - Batch service role has a permission issue."
+                .to_owned(),
+        wants: Wants::default(),
+    };
+    let mut heard = at_training();
+    heard.see(&heard.job(Stage::Train, 1, JobStatus::Running, None));
+    let mut unheard = at_training();
+    unheard.see(&unheard.job(Stage::Train, 1, JobStatus::Runnable, None));
+
+    let told = [
+        heard.see(&blocked(JobStatus::Runnable)),
+        unheard.see(&blocked(JobStatus::Starting)),
+    ];
+
+    assert_eq!(told, [Vec::<String>::new(), Vec::new()]);
+    assert_eq!(heard.run.phase, Phase::Training);
+    assert_eq!(unheard.run.phase, Phase::Training);
+}
+
+#[test]
 fn a_queue_without_capacity_is_recorded_once_and_ends_nothing() {
     let mut story = to_training();
     story.carry(Outcome::Submitted {
@@ -505,6 +531,7 @@ fn a_queue_without_capacity_is_recorded_once_and_ends_nothing() {
     });
     let blocked = Observation::QueueBlocked {
         job_id: "job-train-1".to_owned(),
+        status: JobStatus::Runnable,
         reason: "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [g5.xlarge]".to_owned(),
         wants: Wants::default(),
     };

@@ -244,6 +244,32 @@ fn a_queue_blocked_by_a_misconfiguration_closes_the_stage_before_it_ends_the_job
 }
 
 #[test]
+fn a_blocked_queue_that_is_told_of_late_ends_no_job_that_found_its_host() {
+    let mut week = Week::new(&Spec::default());
+    week.tick(MONDAY);
+    week.deliver_all();
+    week.edge.batch(|batch| {
+        batch.block("job-0001", "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS - Batch service role has a permission issue.");
+    });
+    let dead_letter = week.take_events();
+    let mut worker = week.start("job-0001");
+    assert_eq!(week.arrive(&mut worker), Arrival::Work);
+    let lost = week.take_events();
+    assert!(!lost.is_empty(), "nobody heard that it runs");
+
+    for wake in &dead_letter {
+        week.deliver(wake);
+    }
+
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "Training");
+    assert!(week.publish(&mut worker));
+    week.end("job-0001", &AttemptEnd::exit(0));
+    week.to_the_end();
+    assert_eq!(week.end_of(&run), "succeeded");
+}
+
+#[test]
 fn a_queue_without_capacity_is_only_noted_once() {
     let mut week = Week::new(&Spec::default());
     week.tick(MONDAY);

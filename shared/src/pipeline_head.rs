@@ -174,7 +174,10 @@ impl PipelineHead {
         if let Some(entry) = self.entry(run_id) {
             return Admitted::Already(entry.clone());
         }
-        let is_blocked = self.started().any(|run| !is_final.contains(run));
+        let mut next = self.next(write_id);
+        // Who waited before comes first, also when it is not the sweep that finds the way free.
+        next.start_queued(is_final);
+        let is_blocked = next.started().any(|run| !is_final.contains(run));
         let is_paused = self.paused_at.is_some() && !matches!(origin, Origin::Manual { .. });
         let admission = if is_paused {
             Admission::SkipPaused
@@ -195,7 +198,6 @@ impl PipelineHead {
             at,
             by: by.to_owned(),
         };
-        let mut next = self.next(write_id);
         if admission == Admission::Queue {
             for queued in &mut next.entries {
                 if queued.admission == Admission::Queue {
@@ -231,7 +233,17 @@ impl PipelineHead {
         Some(next)
     }
 
-    /// Records how a run ended: its cost, and what it saw if it ended well. `None` if that stands already.
+    /// Starts the queued run if none blocks it now.
+    fn start_queued(&mut self, is_final: &BTreeSet<RunId>) {
+        let is_blocked = self.started().any(|run| !is_final.contains(run));
+        let mut entries = self.entries.iter_mut();
+        if !is_blocked && let Some(queued) = entries.find(|e| e.admission == Admission::Queue) {
+            queued.admission = Admission::Start;
+        }
+    }
+
+    /// Records how a run ended: its cost, the marker it took, and what it saw if it ended well. `None` if that
+    /// stands already.
     pub fn record_end(
         &self,
         run_id: &RunId,
@@ -272,15 +284,7 @@ impl PipelineHead {
         let mut next = self.next(write_id);
         next.entries
             .retain(|entry| !settled.contains(&entry.run_id));
-        let is_blocked = next.started().any(|run| !is_final.contains(run));
-        if !is_blocked
-            && let Some(queued) = next
-                .entries
-                .iter_mut()
-                .find(|entry| entry.admission == Admission::Queue)
-        {
-            queued.admission = Admission::Start;
-        }
+        next.start_queued(is_final);
         (next.entries != self.entries).then_some(next)
     }
 
@@ -427,6 +431,22 @@ mod tests {
         assert_eq!(
             settled.settle(&BTreeSet::new(), &done, "w10".to_owned()),
             None
+        );
+    }
+
+    #[test]
+    fn the_queued_run_starts_before_a_newer_request_whoever_finds_that_nothing_blocks() {
+        let (live, _) = admit(&head(), 20, Overlap::Queue, &[]);
+        let (queued, _) = admit(&live, 23, Overlap::Queue, &[]);
+
+        let (after, admission) = admit(&queued, 27, Overlap::Queue, &[run(20)]);
+
+        assert_eq!(admission, Admission::Queue);
+        let told: Vec<_> = after.entries.iter().map(|e| e.admission).collect();
+        assert_eq!(
+            told,
+            [Admission::Start, Admission::Start, Admission::Queue],
+            "20 is over, 23 begins, 27 waits for it"
         );
     }
 

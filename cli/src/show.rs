@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use trainspot_shared::identity::Stage;
 use trainspot_shared::layout;
-use trainspot_shared::notice::{Bill, Known};
+use trainspot_shared::notice::{Bill, Known, explain, next_step};
+use trainspot_shared::pipeline::NoticeKind;
 use trainspot_shared::run::{End, Run};
 
 use crate::pause::{paused_at, paused_line};
@@ -102,8 +103,8 @@ fn heading(run: &Run) -> Option<String> {
             let stage = stage.map_or(String::new(), |stage| format!("{stage}: "));
             Some(format!(
                 "  why: {stage}{} ({evidence})\n  next: {}",
-                trainspot_shared::failure::explain(*class),
-                trainspot_shared::failure::next_step(*class)
+                explain(run, NoticeKind::Failed, *class),
+                next_step(run, NoticeKind::Failed, *class)
             ))
         }
         Some(

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::AttemptRecord;
 
 pub use class::{Class, explain, next_step};
-pub use classify::{OUR_REASON_PREFIX, asks_who_ended_it, classify};
+pub use classify::{OUR_REASON_PREFIX, asks_who_ended_it, classify, refused};
 pub use queue_blocked::{Blocked, queue_blocked};
 
 /// What happened, and the string or code that says so.

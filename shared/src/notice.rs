@@ -2,6 +2,7 @@
 
 pub(crate) mod bill;
 mod body;
+mod cause;
 mod compose;
 pub(crate) mod culprit;
 pub(crate) mod deeds;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use bill::{Bill, Known};
+pub use cause::{explain, next_step};
 pub use compose::compose;
 
 /// How loud.

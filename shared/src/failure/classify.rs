@@ -78,6 +78,16 @@ pub fn asks_who_ended_it(job: &JobSeen) -> bool {
         && job.status_reason.as_deref().is_some_and(is_foreign)
 }
 
+/// Why Batch refused a submission, by its own words: a role without the right, or something that it cannot run.
+pub fn refused(words: &str) -> Verdict {
+    let class = if says(words, &PERMISSION) {
+        Class::PermissionDenied
+    } else {
+        Class::Misconfigured
+    };
+    Verdict::new(class, words)
+}
+
 /// What Batch or trainspot says of the job as a whole.
 fn by_job_reason(reason: &str) -> Option<Verdict> {
     if reason.starts_with(OUR_REASON_PREFIX) {

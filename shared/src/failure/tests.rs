@@ -416,3 +416,14 @@ fn a_kill_on_record_is_out_of_memory() {
         Class::BadData
     );
 }
+
+#[test_case("AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/drive/f is not authorized to perform: batch:SubmitJob" => Class::PermissionDenied)]
+#[test_case("ClientException: User is not authorized to perform: iam:PassRole" => Class::PermissionDenied)]
+#[test_case("ClientException: JobDefinition trainspot is not ACTIVE" => Class::Misconfigured)]
+#[test_case("ValidationException: unknown" => Class::Misconfigured)]
+fn a_refused_submission_is_nothing_that_a_program_did(words: &str) -> Class {
+    let verdict = refused(words);
+
+    assert_eq!(verdict.evidence, words);
+    verdict.class
+}

@@ -1,10 +1,10 @@
 //! What trainspot did for a run, and what a person may do next.
 
+use super::cause::next_step;
 use super::culprit::log_streams;
 use super::mask::mask;
 use super::spell::counted;
-use super::what_happened::{market, sentence, verdict};
-use crate::failure;
+use super::what_happened::{market, newest_move, sentence, verdict};
 use crate::identity::Stage;
 use crate::pipeline::NoticeKind;
 use crate::run::{End, RiskKind, Run, SubmissionRecord};
@@ -82,10 +82,12 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
     let id = &run.id;
     match kind {
         NoticeKind::Failed => {
-            let advice = verdict(run, kind)
-                .map_or("Read the history.", |(class, _)| failure::next_step(class));
+            let advice = verdict(run, kind).map_or_else(
+                || "Read the history.".to_owned(),
+                |(class, _)| next_step(run, kind, class),
+            );
             let mut steps = vec![
-                advice.to_owned(),
+                advice,
                 format!("To run it again: `trainspot retry {id}`"),
                 format!("To read more: `trainspot show {id}`"),
             ];
@@ -97,11 +99,7 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
         }
         NoticeKind::Succeeded => vec![succeeded(run)],
         NoticeKind::KeptChampion => kept(run),
-        NoticeKind::Moved => vec![
-            "Nothing: the work goes on from its newest checkpoint, at the on-demand price."
-                .to_owned(),
-            format!("To see how far it is: `trainspot show {id}`"),
-        ],
+        NoticeKind::Moved => moved(run),
         NoticeKind::Skipped => vec![format!(
             "Nothing, if that is as you want it. To run all the same: `trainspot start {} --force`",
             id.pipeline()
@@ -113,6 +111,24 @@ pub(crate) fn next_steps(run: &Run, kind: NoticeKind) -> Vec<String> {
         NoticeKind::Cancelled => vec![format!("If it was a mistake: `trainspot retry {id}`")],
         NoticeKind::AtRisk => at_risk(run),
     }
+}
+
+fn moved(run: &Run) -> Vec<String> {
+    let refused = newest_move(run).filter(|moved| moved.from.is_refused());
+    let class = refused.and_then(|moved| moved.why).map(|why| why.class);
+    let mut steps = match class {
+        Some(class) => vec![
+            next_step(run, NoticeKind::Moved, class),
+            "Until then each run of this pipeline goes on at the on-demand price, as this one does."
+                .to_owned(),
+        ],
+        None => vec![
+            "Nothing: the work goes on from its newest checkpoint, at the on-demand price."
+                .to_owned(),
+        ],
+    };
+    steps.push(format!("To see how far it is: `trainspot show {}`", run.id));
+    steps
 }
 
 fn at_risk(run: &Run) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! What a notice is about, in one line; why; and by which class.
 
+use super::cause::explain;
 use super::mask::mask;
 use super::spell::{duration, minute, minute_there_too, seconds_between};
-use crate::failure::{self, Class, Verdict};
+use crate::failure::{Class, Verdict};
 use crate::identity::{Market, Stage};
 use crate::pipeline::NoticeKind;
 use crate::run::{End, Phase, Risk, RiskKind, Run, SubmissionRecord};
@@ -13,6 +14,8 @@ pub(super) struct Move<'a> {
     pub(super) stage: Stage,
     /// The new one.
     pub(super) to: &'a SubmissionRecord,
+    /// The one before.
+    pub(super) from: &'a SubmissionRecord,
     /// Why the one before ended.
     pub(super) why: Option<&'a Verdict>,
 }
@@ -34,6 +37,7 @@ pub(super) fn newest_move(run: &Run) -> Option<Move<'_>> {
         Some(Move {
             stage: *stage,
             to,
+            from: before,
             why: before.verdict.as_ref(),
         })
     })
@@ -167,7 +171,7 @@ pub(crate) fn deadline(run: &Run) -> Option<String> {
 pub(super) fn reasons(run: &Run, kind: NoticeKind) -> Vec<String> {
     if let Some((class, evidence)) = verdict(run, kind) {
         return vec![
-            failure::explain(class).to_owned(),
+            explain(run, kind, class),
             format!("Class `{class}`, evidence: {evidence}"),
         ];
     }

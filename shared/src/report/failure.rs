@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::ReportInput;
 use super::page::prose;
 use super::story::kind;
-use crate::failure::explain;
 use crate::notice::culprit::{culprit, log_streams};
 use crate::notice::deeds::next_steps;
+use crate::notice::explain;
 use crate::notice::mask::mask;
 use crate::notice::spell::one_line;
 use crate::notice::what_happened::sentence;
@@ -31,7 +31,10 @@ pub(super) fn section(input: &ReportInput<'_>) -> Option<Markup> {
                 |stage| format!("in {stage}"),
             );
             (
-                format!("The run failed {place}. {}", explain(*class)),
+                format!(
+                    "The run failed {place}. {}",
+                    explain(run, kind(end), *class)
+                ),
                 Some(class.as_str()),
                 mask(evidence),
             )

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::closing::OURS;
-use super::{Action, End, Outcome, Phase, Platform, Run};
-use crate::failure::Class;
+use super::{Action, End, Outcome, Phase, Platform, Run, Submit};
+use crate::failure;
 use crate::identity::{JobName, Market, Stage};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{NoticeKind, Pipeline};
 
 impl Run {
     pub(super) fn carried(
@@ -64,35 +64,7 @@ impl Run {
                 Vec::new()
             }
             (Action::Submit(submit), Outcome::SubmitRefused { why }) => {
-                self.note(now, format!("{} refused by Batch: {why}", submit.name));
-                let stage = submit.name.stage;
-                let mut market = Market::Spot;
-                self.with_submission(&submit.name, |record| {
-                    record.not_submitted = Some(why.clone());
-                    record.is_decided = true;
-                    market = record.market;
-                });
-                if stage == Stage::Train && market == Market::Spot && self.phase == Phase::Training
-                {
-                    // Refused as invalid after a grant: once on the other market, with a new number.
-                    return self.submit_again(
-                        stage,
-                        Market::OnDemand,
-                        None,
-                        None,
-                        pipeline,
-                        platform,
-                        now,
-                    );
-                }
-                self.give_up(
-                    End::Failed {
-                        stage: Some(stage),
-                        class: Class::BadConfiguration,
-                        evidence: why.clone(),
-                    },
-                    now,
-                )
+                self.refused(submit, why, pipeline, platform, now)
             }
             (Action::Submit(submit), Outcome::Withdrawn(why)) => {
                 self.note(now, format!("{} withdrawn: {why:?}", submit.name));
@@ -205,6 +177,41 @@ impl Run {
             let id = pending.id.clone();
             self.note(now, format!("{id} put off: {why}"));
         }
+    }
+
+    /// Batch would not have a submission: once on the other market, with a new number, and then no more.
+    fn refused(
+        &mut self,
+        submit: &Submit,
+        why: &str,
+        pipeline: &Pipeline,
+        platform: &Platform,
+        now: Timestamp,
+    ) -> Vec<Action> {
+        self.note(now, format!("{} refused by Batch: {why}", submit.name));
+        let stage = submit.name.stage;
+        let verdict = failure::refused(why);
+        let mut market = Market::Spot;
+        self.with_submission(&submit.name, |record| {
+            record.not_submitted = Some(why.to_owned());
+            record.verdict = Some(verdict.clone());
+            record.is_decided = true;
+            market = record.market;
+        });
+        if stage == Stage::Train && market == Market::Spot && self.phase == Phase::Training {
+            let other = Market::OnDemand;
+            let mut actions = self.submit_again(stage, other, None, None, pipeline, platform, now);
+            actions.extend(self.tell(NoticeKind::Moved, pipeline));
+            return actions;
+        }
+        self.give_up(
+            End::Failed {
+                stage: Some(stage),
+                class: verdict.class,
+                evidence: verdict.evidence,
+            },
+            now,
+        )
     }
 
     fn told(&mut self, id: &str, at: Timestamp, undeliverable: Option<String>) {

@@ -111,6 +111,11 @@ impl SubmissionRecord {
         }
     }
 
+    /// Whether Batch would not have it: of a submission that never became a job only that is a verdict.
+    pub fn is_refused(&self) -> bool {
+        self.not_submitted.is_some() && self.verdict.is_some()
+    }
+
     /// Whether no job of it can be at work.
     pub fn is_over(&self) -> bool {
         let all_ended = self.jobs.iter().all(|job| job.status.is_terminal());

@@ -202,6 +202,24 @@ fn data_that_never_comes_fails_the_run_when_the_wait_is_over() {
     week.tick(MONDAY);
     week.to_the_end();
 
+    let told = week.edge.told().pop().expect("a notice");
+    let (why, _) = told.text.split_once("LOST AND SAVED").expect("its parts");
+    insta::assert_snapshot!(why.trim_end(), @r"
+    The recommender run of 2026-11-23 02:00 UTC failed before its first stage after 2 h.
+    Deadline 2026-11-24 02:00 UTC: there is no result to keep it with.
+
+    WHY
+    The data was not there when the 2 h of `wait_for` were over. Nothing was run.
+    Class `bad_data`, evidence: there is no s3://trainspot-data/interactions/_READY yet
+
+    WHAT YOU MAY DO
+    - Put the whole export below `interactions/`, then write `interactions/_READY` anew, and then
+      retry: a retry takes what lies there when it is asked for. If the export always comes later,
+      raise `wait_for`.
+    - To run it again: `trainspot retry recommender-20261123T0200Z`
+    - To read more: `trainspot show recommender-20261123T0200Z`
+    ");
+
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.end_of(&run), "failed(bad_data)");
     let ended = week

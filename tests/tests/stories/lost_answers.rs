@@ -343,11 +343,60 @@ fn a_submission_refused_on_spot_is_made_on_demand_and_then_given_up() {
     week.tick(MONDAY);
     week.to_the_end();
 
-    assert_eq!(
-        week.end_of(&week.run_of("20261123T0200Z")),
-        "failed(bad_configuration)"
-    );
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(week.end_of(&run), "failed(misconfigured)");
     assert_eq!(week.count(CallKind::Submit, "train-"), 2);
+    week.assert_all_ended_and_told();
+    assert_eq!(
+        week.told(),
+        [format!("{run}/moved-train-2"), format!("{run}/failed")]
+    );
+    let whys: Vec<String> = week
+        .edge
+        .told()
+        .into_iter()
+        .filter_map(|told| {
+            let (_, why) = told.text.split_once("WHY\n")?;
+            let (why, _) = why.split_once("\nLOST AND SAVED")?;
+            Some(format!("{}\n{why}", told.subject))
+        })
+        .collect();
+    insta::assert_snapshot!(whys.join("\n"), @r"
+    [trainspot] recommender moved to on-demand: misconfigured (2026-11-23 02:00 UTC)
+    Batch refused the submission, and would refuse the same one again. No program ran.
+    Class `misconfigured`, evidence: ClientException
+
+    WHAT YOU MAY DO
+    - Read Batch's words in the evidence: a queue that is disabled, a job definition that is not
+      active, a program that is too long. Mend the template or the spec.
+    - Until then each run of this pipeline goes on at the on-demand price, as this one does.
+    - To see how far it is: `trainspot show recommender-20261123T0200Z`
+
+    [trainspot] recommender failed in train: misconfigured (2026-11-23 02:00 UTC)
+    Batch refused the submission, and would refuse the same one again. No program ran.
+    Class `misconfigured`, evidence: ClientException
+
+    WHAT YOU MAY DO
+    - Read Batch's words in the evidence: a queue that is disabled, a job definition that is not
+      active, a program that is too long. Mend the template or the spec.
+    - To run it again: `trainspot retry recommender-20261123T0200Z`
+    - To read more: `trainspot show recommender-20261123T0200Z`
+    ");
+}
+
+#[test]
+fn a_submission_refused_on_spot_and_taken_on_demand_is_told_as_a_move() {
+    let mut week = Week::new(&Spec::default());
+    first_submit(&week, Fault::Refused);
+
+    week.tick(MONDAY);
+    week.to_the_end();
+
+    let run = week.run_of("20261123T0200Z");
+    assert_eq!(
+        week.told(),
+        [format!("{run}/moved-train-2"), format!("{run}/succeeded")]
+    );
     week.assert_all_ended_and_told();
 }
 

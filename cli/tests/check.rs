@@ -131,6 +131,11 @@ fn each_disagreement_says_file_what_and_what_to_do() {
             "TRAINSPOT_IMAGE: !Ref ImageUri",
             "TRAINSPOT_IMAGE: another@sha256:1",
         ),
+        (
+            "post-processing-image-told-wrong",
+            "TRAINSPOT_POST_PROCESSING_IMAGE: !Ref ImageUri",
+            "TRAINSPOT_POST_PROCESSING_IMAGE: another@sha256:1",
+        ),
         // doors and their permissions
         ("door-missing", "{Binary: fan-out}", "{Binary: fan-in}"),
         (

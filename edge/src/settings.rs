@@ -92,6 +92,7 @@ impl Settings {
                 train_definition: get("TRAINSPOT_TRAIN_JOB_DEFINITION")?,
                 post_processing_definition: get("TRAINSPOT_POST_PROCESSING_JOB_DEFINITION")?,
                 image,
+                post_processing_image: get("TRAINSPOT_POST_PROCESSING_IMAGE")?,
                 results_bucket: results_bucket.clone(),
                 gpu_instance_types: list("TRAINSPOT_GPU_INSTANCE_TYPES"),
                 cpu_instance_types: list("TRAINSPOT_CPU_INSTANCE_TYPES"),

@@ -49,9 +49,20 @@ impl Dataset {
         self.objects.iter().map(|object| object.size).sum()
     }
 
-    /// Same objects, same spec, same image: nothing new to learn.
-    pub fn fingerprint(&self, spec_sha256: &str, image: &str) -> String {
+    /// Same objects, same spec, same images: nothing new to learn. The first image is of the training, the other
+    /// of the stages after it.
+    pub fn fingerprint(
+        &self,
+        spec_sha256: &str,
+        image: &str,
+        post_processing_image: &str,
+    ) -> String {
         let mut text = format!("{spec_sha256}\n{image}\n");
+        // One image for all is written once, as it always was: an upgrade of trainspot trains nothing anew.
+        if post_processing_image != image {
+            text.push_str(post_processing_image);
+            text.push('\n');
+        }
         for object in &self.objects {
             for part in [
                 &object.key,
@@ -97,8 +108,26 @@ mod tests {
         let b = Dataset::of("b", "i/", [object("i/1", "x"), object("i/2", "y")]);
         let c = Dataset::of("b", "i/", [object("i/1", "x"), object("i/2", "z")]);
 
-        assert_eq!(a.fingerprint("s", "i"), b.fingerprint("s", "i"));
-        assert_ne!(a.fingerprint("s", "i"), c.fingerprint("s", "i"));
-        assert_ne!(a.fingerprint("s", "i"), a.fingerprint("s", "other image"));
+        assert_eq!(a.fingerprint("s", "i", "i"), b.fingerprint("s", "i", "i"));
+        assert_ne!(a.fingerprint("s", "i", "i"), c.fingerprint("s", "i", "i"));
+    }
+
+    #[test]
+    fn every_image_that_a_run_uses_counts() {
+        let data = Dataset::of("b", "i/", [object("i/1", "x")]);
+        let pairs = [
+            ("gpu:1", "gpu:1"),
+            ("gpu:1", "cpu:1"),
+            ("gpu:1", "cpu:2"),
+            ("gpu:2", "cpu:1"),
+        ];
+        let mut fingerprints = pairs
+            .map(|(gpu, cpu)| data.fingerprint("s", gpu, cpu))
+            .to_vec();
+
+        fingerprints.sort();
+        fingerprints.dedup();
+
+        assert_eq!(fingerprints.len(), pairs.len());
     }
 }

@@ -205,6 +205,7 @@ def test_an_update_takes_effect(account: Account) -> None:
         found = account.client("lambda").get_function_configuration(FunctionName=stack.ref(function))
         variables = found["Environment"]["Variables"]
         assert variables["TRAINSPOT_IMAGE"] == changed["ImageUri"]
+        assert variables["TRAINSPOT_POST_PROCESSING_IMAGE"] == changed["ImageUri"]
         assert changed["ScheduleExpression"] in variables["TRAINSPOT_SCHEDULES"]
     kept = [i for i in made if stack.kind(i) in RETAINED]
     assert [made[i] for i in kept] == [account.made()[i] for i in kept], "data stays where it is"

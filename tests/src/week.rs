@@ -88,6 +88,7 @@ impl Week {
                 train_definition: format!("{DEFINITION}trainspot-gpu:3"),
                 post_processing_definition: format!("{DEFINITION}trainspot-post:3"),
                 image: "trainspot-trainer@sha256:00".to_owned(),
+                post_processing_image: "trainspot-trainer@sha256:00".to_owned(),
                 results_bucket: RESULTS.to_owned(),
                 gpu_instance_types: vec!["g4dn.xlarge".to_owned()],
                 cpu_instance_types: vec!["m6i.large".to_owned()],

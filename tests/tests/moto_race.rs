@@ -114,7 +114,9 @@ impl Account {
                 "TRAINSPOT_TOPIC_ARN" => TOPIC.to_owned(),
                 "TRAINSPOT_SCHEDULES" => "{}".to_owned(),
                 "TRAINSPOT_FUNCTION_TIMEOUT_S" => "60".to_owned(),
-                "TRAINSPOT_IMAGE" => "trainspot-trainer@sha256:00".to_owned(),
+                "TRAINSPOT_IMAGE" | "TRAINSPOT_POST_PROCESSING_IMAGE" => {
+                    "trainspot-trainer@sha256:00".to_owned()
+                }
                 queue if queue.ends_with("_QUEUE") => self.queue.clone(),
                 name if name.ends_with("_JOB_DEFINITION") => self.definition.clone(),
                 _ => return None,

@@ -203,17 +203,30 @@ fn named(template: &Declared, settings: &Settings, found: &mut Found) {
             "give them two".to_owned(),
         ));
     }
-    let image = template
-        .of_kind("AWS::Batch::JobDefinition")
-        .find(|(_, definition)| definition.physical == platform.train_definition)
-        .and_then(|(_, definition)| definition.properties.as_ref().ok())
-        .and_then(|properties| properties.pointer("/ContainerProperties/Image"))
-        .and_then(serde_json::Value::as_str);
-    if image.is_some_and(|image| image != platform.image) {
-        found.push((
-            "`TRAINSPOT_IMAGE` is not the image of the training: \"same data, same spec, same image\" would lie"
-                .to_owned(),
-            "let both name the same parameter".to_owned(),
-        ));
-    }
+    let mut image = |variable: &str, told: &str, definition: &str, of: &str| {
+        let image = template
+            .of_kind("AWS::Batch::JobDefinition")
+            .find(|(_, declared)| declared.physical == definition)
+            .and_then(|(_, declared)| declared.properties.as_ref().ok())
+            .and_then(|properties| properties.pointer("/ContainerProperties/Image"))
+            .and_then(serde_json::Value::as_str);
+        if image.is_some_and(|image| image != told) {
+            found.push((
+                format!("`{variable}` is not the image of {of}: \"same data, same spec, same image\" would lie"),
+                "let both name the same parameter".to_owned(),
+            ));
+        }
+    };
+    image(
+        "TRAINSPOT_IMAGE",
+        &platform.image,
+        &platform.train_definition,
+        "the training",
+    );
+    image(
+        "TRAINSPOT_POST_PROCESSING_IMAGE",
+        &platform.post_processing_image,
+        &platform.post_processing_definition,
+        "the stages after it",
+    );
 }

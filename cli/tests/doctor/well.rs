@@ -207,7 +207,7 @@ pub(crate) fn well() -> Vec<Said> {
             "Environment": {"Variables": {
                 "TRAINSPOT_DATA_BUCKET": "t-data", "TRAINSPOT_RESULTS_BUCKET": "t-results", "TRAINSPOT_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:t-Topic",
                 "TRAINSPOT_SPOT_QUEUE": arn("job-queue/SpotQueue"), "TRAINSPOT_ON_DEMAND_QUEUE": arn("job-queue/OnDemandQueue"), "TRAINSPOT_POST_PROCESSING_QUEUE": arn("job-queue/PostProcessingQueue"),
-                "TRAINSPOT_TRAIN_JOB_DEFINITION": arn("job-definition/train:3"), "TRAINSPOT_POST_PROCESSING_JOB_DEFINITION": arn("job-definition/post:3"), "TRAINSPOT_IMAGE": IMAGE,
+                "TRAINSPOT_TRAIN_JOB_DEFINITION": arn("job-definition/train:3"), "TRAINSPOT_POST_PROCESSING_JOB_DEFINITION": arn("job-definition/post:3"), "TRAINSPOT_IMAGE": IMAGE, "TRAINSPOT_POST_PROCESSING_IMAGE": IMAGE,
                 "TRAINSPOT_GPU_INSTANCE_TYPES": "g5.xlarge,g5.2xlarge", "TRAINSPOT_CPU_INSTANCE_TYPES": "m6i.large",
                 "TRAINSPOT_SCHEDULES": format!("{{\"nightly\":{{\"expression\":\"{CRON}\",\"time_zone\":\"UTC\"}}}}"), "TRAINSPOT_FUNCTION_TIMEOUT_S": "60"}}}),
         ),

@@ -91,7 +91,12 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
     let key = layout::dataset(&run.id, &sha256);
     // Its name is its digest: if it is there, it is this one.
     cas::write_if_absent(edge, edge, &settings.results_bucket, &key, &body).await?;
-    let fingerprint = dataset.fingerprint(&run.spec.sha256, &settings.platform.image);
+    let platform = &settings.platform;
+    let fingerprint = dataset.fingerprint(
+        &run.spec.sha256,
+        &platform.image,
+        &platform.post_processing_image,
+    );
     Ok(DataSeen::Pinned(PinnedDataset::of(
         &dataset,
         Pinned { key, sha256 },

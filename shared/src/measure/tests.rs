@@ -360,6 +360,7 @@ fn only_a_job_that_waits_in_the_on_demand_queue_waits_there() {
         train_definition: "t".to_owned(),
         post_processing_definition: "p".to_owned(),
         image: "i".to_owned(),
+        post_processing_image: "i".to_owned(),
         results_bucket: "r".to_owned(),
         gpu_instance_types: Vec::new(),
         cpu_instance_types: Vec::new(),

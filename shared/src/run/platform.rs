@@ -37,8 +37,10 @@ pub struct Platform {
     pub train_definition: String,
     /// With its revision.
     pub post_processing_definition: String,
-    /// By digest; part of the fingerprint.
+    /// Of the training, by digest; part of the fingerprint.
     pub image: String,
+    /// Of the stages after it, by digest; part of the fingerprint.
+    pub post_processing_image: String,
     /// Where the job documents are.
     pub results_bucket: String,
     /// Instance types of the GPU queues; empty where the template does not tell.

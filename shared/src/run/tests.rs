@@ -39,6 +39,7 @@ fn platform() -> Platform {
         train_definition: "train:1".to_owned(),
         post_processing_definition: "post:1".to_owned(),
         image: "image@sha256:00".to_owned(),
+        post_processing_image: "image@sha256:00".to_owned(),
         results_bucket: "results".to_owned(),
         gpu_instance_types: vec!["g4dn.xlarge".to_owned(), "g5.xlarge".to_owned()],
         cpu_instance_types: vec!["m6i.large".to_owned()],

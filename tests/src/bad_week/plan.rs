@@ -164,6 +164,7 @@ impl Plan {
                 train_definition: format!("{DEFINITION}gpu:3"),
                 post_processing_definition: format!("{DEFINITION}post:3"),
                 image: "trainspot-trainer@sha256:00".to_owned(),
+                post_processing_image: "trainspot-trainer@sha256:00".to_owned(),
                 results_bucket: RESULTS.to_owned(),
                 gpu_instance_types: vec!["g4dn.xlarge".to_owned()],
                 cpu_instance_types: vec!["m6i.large".to_owned()],

@@ -166,3 +166,17 @@ fn a_ledger_that_cannot_be_read_for_a_moment_is_read_again() {
     week.end(&id, &AttemptEnd::exit(1));
     week.to_the_end();
 }
+
+#[test]
+fn a_new_image_for_the_stages_after_the_training_is_a_reason_to_run() {
+    let mut week = Week::new(&Spec::default());
+    week.tick(super::MONDAY);
+    week.to_the_end();
+
+    let platform = &mut week.settings.platform;
+    platform.post_processing_image = "trainspot-trainer@sha256:22".to_owned();
+    week.tick(super::FRIDAY);
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&week.run_of("20261127T0200Z")), "succeeded");
+}

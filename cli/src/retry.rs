@@ -64,7 +64,6 @@ mod tests {
             created_by: "submit-training/1".to_owned(),
             created_at: jiff::Timestamp::UNIX_EPOCH,
             spec_text: SPEC,
-            previous_fingerprint: None,
             write_id: "w".to_owned(),
         };
         let end = is_final.then(|| End::Skipped {

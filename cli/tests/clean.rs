@@ -81,7 +81,6 @@ impl Place {
             created_by: "submit-training 7f3e".to_owned(),
             created_at: id.tick().start(),
             spec_text: SPEC,
-            previous_fingerprint: None,
             write_id: "w".to_owned(),
             id,
         };

@@ -75,6 +75,29 @@ pub struct LastSuccess {
     pub at: Timestamp,
 }
 
+impl LastSuccess {
+    /// Whether it takes the place of `known`: never an older tick over a newer one.
+    pub(crate) fn follows(&self, known: Option<&Self>) -> bool {
+        known.is_none_or(|known| known.run_id.tick() <= self.run_id.tick())
+    }
+}
+
+/// The `_READY` that a run's data was pinned by. The next export has written it anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenMarker {
+    /// The run that pinned its data.
+    pub run_id: RunId,
+    /// When the marker was written, by S3's clock.
+    pub at: Timestamp,
+}
+
+impl TakenMarker {
+    /// Whether it is a newer one than `known`.
+    pub(crate) fn follows(&self, known: Option<&Self>) -> bool {
+        known.is_none_or(|known| known.at < self.at)
+    }
+}
+
 /// The document `state/<pipeline>/head.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PipelineHead {
@@ -100,6 +123,9 @@ pub struct PipelineHead {
     /// For skip-if-unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<LastSuccess>,
+    /// The newest marker that a run took: one that is no newer says nothing about the next export.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_marker: Option<TakenMarker>,
     /// Month (`2026-11`) → run → dollars. A map by run, never an increment: a repeated write adds nothing.
     #[serde(default)]
     pub spend: BTreeMap<String, BTreeMap<String, Usd>>,
@@ -130,6 +156,7 @@ impl PipelineHead {
             schedule_seen: None,
             entries: Vec::new(),
             last_success: None,
+            last_marker: None,
             spend: BTreeMap::new(),
             unknown: Map::new(),
         }
@@ -249,6 +276,7 @@ impl PipelineHead {
         run_id: &RunId,
         cost: Usd,
         success: Option<LastSuccess>,
+        marker: Option<TakenMarker>,
         write_id: String,
     ) -> Option<Self> {
         let month = run_id
@@ -261,16 +289,20 @@ impl PipelineHead {
             .entry(month)
             .or_default()
             .insert(run_id.to_string(), cost);
-        if let Some(success) = success {
-            let is_newer = self
-                .last_success
-                .as_ref()
-                .is_none_or(|last| last.run_id.tick() <= success.run_id.tick());
-            if is_newer {
-                next.last_success = Some(success);
-            }
+        if let Some(success) = success
+            && success.follows(self.last_success.as_ref())
+        {
+            next.last_success = Some(success);
         }
-        (next.spend != self.spend || next.last_success != self.last_success).then_some(next)
+        if let Some(marker) = marker
+            && marker.follows(self.last_marker.as_ref())
+        {
+            next.last_marker = Some(marker);
+        }
+        let is_new = next.spend != self.spend
+            || next.last_success != self.last_success
+            || next.last_marker != self.last_marker;
+        is_new.then_some(next)
     }
 
     /// Removes the runs of which nothing is left to do, and starts the queued one if none blocks it now.
@@ -534,10 +566,13 @@ mod tests {
     fn an_end_recorded_twice_counts_once() {
         let cost = Usd::from_micros(1_250_000);
         let once = head()
-            .record_end(&run(20), cost, None, "w1".to_owned())
+            .record_end(&run(20), cost, None, None, "w1".to_owned())
             .expect("new");
 
-        assert_eq!(once.record_end(&run(20), cost, None, "w2".to_owned()), None);
+        assert_eq!(
+            once.record_end(&run(20), cost, None, None, "w2".to_owned()),
+            None
+        );
         assert_eq!(once.spend["2026-11"].len(), 1);
     }
 }

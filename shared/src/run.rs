@@ -5,6 +5,7 @@
 
 mod action;
 mod apply;
+mod before;
 mod by_hand;
 mod carried;
 mod closing;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use action::{Action, Outcome, Promotion, Submit};
+pub use before::SeenBefore;
 pub use by_hand::{ByHand, NotPromotable};
 pub use facts::{Repeated, Totals};
 pub use needs::Need;
@@ -124,18 +126,27 @@ pub struct PinnedDataset {
     pub objects: usize,
     /// All of them together.
     pub size_bytes: u64,
-    /// Of dataset, spec and image.
+    /// Of dataset, spec and images.
     pub fingerprint: String,
+    /// When the `_READY` beside it was written, by S3's clock; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<Timestamp>,
 }
 
 impl PinnedDataset {
     /// What the ledger keeps of `dataset`, whose document is `document`.
-    pub fn of(dataset: &Dataset, document: Pinned, fingerprint: String) -> Self {
+    pub fn of(
+        dataset: &Dataset,
+        document: Pinned,
+        fingerprint: String,
+        ready_at: Option<Timestamp>,
+    ) -> Self {
         Self {
             document,
             objects: dataset.objects.len(),
             size_bytes: dataset.size_bytes(),
             fingerprint,
+            ready_at,
         }
     }
 }
@@ -192,7 +203,7 @@ pub struct Run {
     pub deadline: Option<Timestamp>,
     /// The pipeline as it was.
     pub spec: PinnedSpec,
-    /// What the last success had seen, for skip-if-unchanged.
+    /// What the last success had seen when this run's data was pinned, for skip-if-unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_fingerprint: Option<String>,
     /// The data as it was.
@@ -276,8 +287,6 @@ pub struct NewRun<'a> {
     pub created_at: Timestamp,
     /// The spec's text.
     pub spec_text: &'a str,
-    /// What the last success had seen.
-    pub previous_fingerprint: Option<String>,
     /// Random.
     pub write_id: String,
 }
@@ -302,7 +311,7 @@ impl Run {
                 sha256: crate::digest::sha256_hex(new.spec_text.as_bytes()),
                 text: new.spec_text.to_owned(),
             },
-            previous_fingerprint: new.previous_fingerprint,
+            previous_fingerprint: None,
             dataset: None,
             definitions: None,
             stages: std::collections::BTreeMap::new(),

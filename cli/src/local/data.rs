@@ -128,8 +128,9 @@ fn check_columns(path: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Puts the files under the pipeline's prefix, and `_READY` last if the pipeline waits for it. What is
-/// there with the same bytes stays as it is, so that its `ETag` tells of no change.
+/// Puts the files under the pipeline's prefix, and `_READY` last if the pipeline waits for it: anew, as the next
+/// tick waits for a newer one. What is there with the same bytes stays as it is, so that its `ETag` tells of no
+/// change.
 pub(crate) async fn put(
     (store, world): (&impl Store, &impl World),
     bucket: &str,
@@ -160,7 +161,7 @@ pub(crate) async fn put(
                 .any(|file| key == format!("{prefix}{}", file.name))
     };
     done.others = listed.iter().filter(|there| !is_ours(&there.key)).count();
-    if spec.wait_for_s.is_some() && !listed.iter().any(|there| there.key == ready) {
+    if spec.wait_for_s.is_some() {
         store
             .put(bucket, &ready, Vec::new(), Condition::Always)
             .await
@@ -263,6 +264,28 @@ mod tests {
             fewer.others, 1,
             "the other file is still part of the dataset"
         );
+    }
+
+    #[tokio::test]
+    async fn the_marker_is_written_anew_with_files_that_did_not_change_too() {
+        let seconds = std::sync::atomic::AtomicI64::new(0);
+        let store = MemoryStore::new(move || {
+            let now = seconds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(now)
+        });
+        let folder = folder(&[("a.csv", "1")]);
+        let files = files(folder.path(), true).expect("files that may be put");
+        let mut written = Vec::new();
+
+        for _ in 0..2 {
+            put((&store, &RealWorld), BUCKET, &spec(), &files)
+                .await
+                .expect("the store answers");
+            let listed = store.list(BUCKET, "clicks/_READY").await.expect("a list");
+            written.extend(listed.iter().map(|marker| marker.last_modified));
+        }
+
+        assert!(written[0] < written[1], "{written:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use trainspot_shared::identity::{RunId, Stage};
 use trainspot_shared::layout::{self, file};
 use trainspot_shared::measure;
 use trainspot_shared::metrics::Metrics;
-use trainspot_shared::pipeline_head::{LastSuccess, PipelineHead};
+use trainspot_shared::pipeline_head::{LastSuccess, PipelineHead, TakenMarker};
 use trainspot_shared::report::{Curve, ReportInput};
 use trainspot_shared::run::{Action, Outcome, Pending, Promotion, Run, Submit};
 use trainspot_shared::stage_head::{Grant, GrantRefused, PublishRefused, Published, StageHead};
@@ -77,8 +77,13 @@ pub(super) async fn act<E: Edge>(
         Action::Promote(promotion) => promote(edge, settings, &run.id, promotion).await,
         Action::WriteReport => write_report(edge, settings, run).await,
         Action::Notify(notice) => Ok(notify(edge, pending, notice).await),
-        Action::RecordEnd { cost, success } => {
-            record_end(edge, settings, &run.id, *cost, success.as_ref()).await
+        Action::RecordEnd {
+            cost,
+            success,
+            marker,
+        } => {
+            let seen = (success.as_ref(), marker.as_ref());
+            record_end(edge, settings, &run.id, *cost, seen).await
         }
     };
     done.unwrap_or_else(|error| put_off(edge, pending, &error))
@@ -437,7 +442,7 @@ async fn record_end<E: Edge>(
     settings: &Settings,
     run: &RunId,
     cost: Usd,
-    success: Option<&LastSuccess>,
+    (success, marker): (Option<&LastSuccess>, Option<&TakenMarker>),
 ) -> Result<Outcome, CasError> {
     let key = layout::pipeline_head(run.pipeline());
     let month = cas::change(
@@ -446,7 +451,9 @@ async fn record_end<E: Edge>(
         &settings.results_bucket,
         &key,
         |head: Option<&PipelineHead>, write_id| {
-            let next = head.and_then(|head| head.record_end(run, cost, success.cloned(), write_id));
+            let next = head.and_then(|head| {
+                head.record_end(run, cost, success.cloned(), marker.cloned(), write_id)
+            });
             match next {
                 Some(head) => {
                     let month = measure::month_spend(&head, run);

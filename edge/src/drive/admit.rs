@@ -85,7 +85,7 @@ pub async fn admit<E: Edge>(
     }
     let spec = spec(edge, settings, run_id.pipeline()).await?;
     let mut tries = 0;
-    let (head, entry) = loop {
+    let entry = loop {
         let is_final = match &head {
             Some(head) => final_runs(edge, settings, &head.document).await?,
             None => BTreeSet::new(),
@@ -112,10 +112,10 @@ pub async fn admit<E: Edge>(
             edge.draw(),
         );
         match admitted {
-            pipeline_head::Admitted::Already(entry) => break (seen, entry),
+            pipeline_head::Admitted::Already(entry) => break entry,
             pipeline_head::Admitted::Write(next, entry) => {
                 if cas::write(edge, bucket, &head_key, next.as_ref(), over.as_deref()).await? {
-                    break (*next, entry);
+                    break entry;
                 }
             }
         }
@@ -127,14 +127,13 @@ pub async fn admit<E: Edge>(
             .await;
         head = cas::read::<PipelineHead>(edge, bucket, &head_key).await?;
     };
-    Box::pin(create(edge, settings, &head, &entry, &spec.text, by)).await
+    Box::pin(create(edge, settings, &entry, &spec.text, by)).await
 }
 
 /// Makes the ledger of an entry, and drives it if it was this invocation that made it.
 pub(super) async fn create<E: Edge>(
     edge: &E,
     settings: &Settings,
-    head: &PipelineHead,
     entry: &Entry,
     spec_text: &str,
     by: &str,
@@ -146,10 +145,6 @@ pub(super) async fn create<E: Edge>(
         created_by: by.to_owned(),
         created_at: edge.now(),
         spec_text,
-        previous_fingerprint: head
-            .last_success
-            .as_ref()
-            .map(|last| last.fingerprint.clone()),
         write_id: edge.draw(),
     };
     let run = Run::new(new, phase, end).map_err(|source| AdmitError::Spec {

@@ -10,9 +10,11 @@ use trainspot_shared::failure::{self, Class};
 use trainspot_shared::identity::Stage;
 use trainspot_shared::job::Pinned;
 use trainspot_shared::layout::{self, file};
+use trainspot_shared::pipeline::DataSpec;
 use trainspot_shared::pipeline_head::PipelineHead;
 use trainspot_shared::run::{
-    ChampionSeen, DataSeen, Need, Observation, PinnedDataset, Run, StageEnd, SubmissionRecord,
+    ChampionSeen, DataSeen, Need, Observation, PinnedDataset, Platform, Run, SeenBefore, StageEnd,
+    SubmissionRecord,
 };
 use trainspot_shared::stage_head::StageHead;
 
@@ -66,7 +68,8 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
         Err(error) => return Err(error.into()),
     };
     let ready = format!("{}{READY}", spec.prefix);
-    let is_ready = spec.wait_for_s.is_none() || listed.iter().any(|object| object.key == ready);
+    let marker = listed.iter().find(|object| object.key == ready);
+    let ready_at = marker.map(|object| object.last_modified);
     let objects = listed.into_iter().map(|object| DatasetObject {
         key: object.key,
         size: object.size,
@@ -78,10 +81,10 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
             why: format!("there is no object under s3://{bucket}/{}", spec.prefix),
         });
     }
-    if !is_ready {
-        return Ok(DataSeen::NotThere {
-            why: format!("there is no s3://{bucket}/{ready} yet"),
-        });
+    let before = seen_before(edge, settings, run, spec).await?;
+    let uri = format!("s3://{bucket}/{ready}");
+    if let Some(why) = run.why_not_ready(spec, &uri, ready_at, &before) {
+        return Ok(DataSeen::NotThere { why });
     }
     let body = serde_json::to_vec_pretty(&dataset).map_err(|error| StoreError::Malformed {
         key: "dataset".to_owned(),
@@ -91,17 +94,58 @@ async fn data<E: Edge>(edge: &E, settings: &Settings, run: &Run) -> Result<DataS
     let key = layout::dataset(&run.id, &sha256);
     // Its name is its digest: if it is there, it is this one.
     cas::write_if_absent(edge, edge, &settings.results_bucket, &key, &body).await?;
-    let platform = &settings.platform;
-    let fingerprint = dataset.fingerprint(
-        &run.spec.sha256,
-        &platform.image,
-        &platform.post_processing_image,
-    );
-    Ok(DataSeen::Pinned(PinnedDataset::of(
-        &dataset,
-        Pinned { key, sha256 },
-        fingerprint,
-    )))
+    let Platform {
+        image,
+        post_processing_image,
+        ..
+    } = &settings.platform;
+    let fingerprint = dataset.fingerprint(&run.spec.sha256, image, post_processing_image);
+    let pinned = Pinned { key, sha256 };
+    Ok(DataSeen::Pinned {
+        dataset: PinnedDataset::of(&dataset, pinned, fingerprint, ready_at),
+        last_success: before.last_success.map(|last| last.fingerprint),
+    })
+}
+
+/// What the pipeline's other runs saw, as far as this one's data is held against it.
+async fn seen_before<E: Edge>(
+    edge: &E,
+    settings: &Settings,
+    run: &Run,
+    spec: &DataSpec,
+) -> Result<SeenBefore, DriveError> {
+    if spec.wait_for_s.is_none() && !spec.skip_if_unchanged {
+        return Ok(SeenBefore::default());
+    }
+    let bucket = &settings.results_bucket;
+    let key = layout::pipeline_head(run.id.pipeline());
+    let Some(head) = cas::read::<PipelineHead>(edge, bucket, &key).await? else {
+        return Ok(SeenBefore::default());
+    };
+    let head = head.document;
+    // Those that were told to start and are not settled: what they saw is in their ledgers only.
+    let others: Vec<_> = head
+        .started()
+        .filter(|id| **id != run.id)
+        .cloned()
+        .collect();
+    let reads = futures::stream::iter(others).map(|id| async move {
+        let read = cas::read::<Run>(edge, bucket, &layout::ledger(&id)).await;
+        (id, read)
+    });
+    let mut ledgers = Vec::new();
+    let mut reads = std::pin::pin!(reads.buffered(HEADS_AT_ONCE));
+    while let Some((id, read)) = reads.next().await {
+        match read {
+            Ok(read) => ledgers.extend(read.map(|read| read.document)),
+            // Of a newer format, or torn: it must not keep this run waiting.
+            Err(error @ StoreError::Malformed { .. }) => {
+                tracing::warn!(run.id = %id, error = &error as &dyn std::error::Error, "ledger is not readable");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(SeenBefore::of(&head, &ledgers))
 }
 
 fn refused_data(error: &StoreError) -> DataSeen {

@@ -195,7 +195,7 @@ async fn recreate<E: Edge>(
     by: &str,
 ) -> Result<Admitted, AdmitError> {
     let spec = spec(edge, settings, &head.pipeline).await?;
-    create(edge, settings, head, entry, &spec.text, by).await
+    create(edge, settings, entry, &spec.text, by).await
 }
 
 /// A schedule that changed makes older ticks never due. One write when it did, no request otherwise.

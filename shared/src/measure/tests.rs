@@ -281,7 +281,7 @@ fn a_months_spend_is_that_of_the_month_in_which_the_run_was_due() {
     let costs = [("1127", 2), ("1130", 3), ("1204", 5)];
     let head = costs.iter().fold(first, |head, (day, dollars)| {
         let cost = Usd::from_micros(dollars * 1_000_000);
-        let next = head.record_end(&run(day), cost, None, "w".to_owned());
+        let next = head.record_end(&run(day), cost, None, None, "w".to_owned());
         next.expect("it is new")
     });
 

@@ -48,7 +48,6 @@ impl Story {
             created_by: "submit-training 7f3e".to_owned(),
             created_at,
             spec_text: SPEC,
-            previous_fingerprint: None,
             write_id: "w".to_owned(),
         };
         Self {

@@ -9,7 +9,7 @@ use crate::failure::Class;
 use crate::identity::{JobName, RunId, Stage};
 use crate::job::JobDocument;
 use crate::notice::Notice;
-use crate::pipeline_head::LastSuccess;
+use crate::pipeline_head::{LastSuccess, TakenMarker};
 use crate::stage_head::{GrantRefused, Published, StageHead};
 
 /// To be done, once.
@@ -49,12 +49,15 @@ pub enum Action {
     WriteReport,
     /// Tell people.
     Notify(Box<Notice>),
-    /// Write cost and last success into the pipeline's head.
+    /// Write cost, last success and marker into the pipeline's head.
     RecordEnd {
         /// What the run cost, as far as known.
         cost: Usd,
         /// If it ended well.
         success: Option<LastSuccess>,
+        /// The one that said that its data was whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        marker: Option<TakenMarker>,
     },
 }
 

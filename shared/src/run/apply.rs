@@ -30,7 +30,7 @@ impl Run {
     }
 
     fn waited_s(&self, now: Timestamp) -> i64 {
-        now.as_second() - self.id.tick().start().as_second()
+        now.as_second() - self.waits_from().as_second()
     }
 
     /// Takes one fact in. What it gives is to be held in the outbox and carried out after this ledger
@@ -156,6 +156,10 @@ impl Run {
                     .and_then(|data| data.wait_for_s)
                     .unwrap_or(0);
                 if self.waited_s(now) < seconds(wait_s) {
+                    let what = format!("waits for its data: {why}");
+                    if self.history.last().is_none_or(|line| line.what != what) {
+                        self.note(now, what);
+                    }
                     return Vec::new();
                 }
                 self.finish(
@@ -176,7 +180,11 @@ impl Run {
                 now,
             ),
             DataSeen::NotNeeded => self.begin(Stage::Train, pipeline, platform, now),
-            DataSeen::Pinned(dataset) => {
+            DataSeen::Pinned {
+                dataset,
+                last_success,
+            } => {
+                self.previous_fingerprint.clone_from(last_success);
                 let skips = pipeline
                     .data
                     .as_ref()

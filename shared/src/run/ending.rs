@@ -64,6 +64,7 @@ impl Run {
         actions.push(Action::RecordEnd {
             cost: self.totals().cost,
             success: self.success(),
+            marker: self.marker(),
         });
         actions
     }
@@ -76,7 +77,7 @@ impl Run {
         vec![Action::Notify(Box::new(notice::compose(self, kind)))]
     }
 
-    fn success(&self) -> Option<LastSuccess> {
+    pub(super) fn success(&self) -> Option<LastSuccess> {
         let ended_well = matches!(self.end, Some(End::Succeeded | End::KeptChampion { .. }));
         let dataset = self.dataset.as_ref().filter(|_| ended_well)?;
         Some(LastSuccess {

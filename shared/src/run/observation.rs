@@ -26,10 +26,15 @@ pub struct ChampionSeen {
 #[derive(Debug, Clone, PartialEq)]
 pub enum DataSeen {
     /// Pinned: its document is written.
-    Pinned(PinnedDataset),
+    Pinned {
+        /// What lies there.
+        dataset: PinnedDataset,
+        /// What the last run that ended well had seen, by now.
+        last_success: Option<String>,
+    },
     /// The pipeline needs none.
     NotNeeded,
-    /// Nothing under the prefix, or no `_READY` yet.
+    /// Nothing under the prefix, or no `_READY` that counts for this run.
     NotThere {
         /// In one sentence.
         why: String,

@@ -59,7 +59,16 @@ fn dataset() -> PinnedDataset {
         objects: 1,
         size_bytes: 10,
         fingerprint: "f1".to_owned(),
+        ready_at: None,
     }
+}
+
+/// The dataset as it was pinned; the last success saw another one.
+fn pinned(dataset: PinnedDataset) -> Observation {
+    Observation::Data(DataSeen::Pinned {
+        dataset,
+        last_success: Some("f0".to_owned()),
+    })
 }
 
 /// A ledger under test, with the actions that each fact led to.
@@ -79,7 +88,6 @@ impl Story {
             created_by: "submit-training/1".to_owned(),
             created_at: start(),
             spec_text,
-            previous_fingerprint: Some("f0".to_owned()),
             write_id: "w".to_owned(),
         };
         Self {
@@ -238,7 +246,7 @@ fn metrics() -> Metrics {
 
 fn to_training() -> Story {
     let mut story = Story::new();
-    let told = story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    let told = story.see(&pinned(dataset()));
     assert_eq!(told, ["submit recommender-20261123T0200Z--train-1"]);
     story
 }
@@ -294,7 +302,7 @@ fn a_tick_becomes_a_champion() {
 /// With `shards = "auto"`: how many children are asked for, and what the history says of it.
 fn fans_out(estimate: &serde_json::Value) -> (Option<u32>, Option<u32>, String) {
     let mut story = Story::of(&SPEC.replace("shards = 4", "shards = \"auto\""));
-    story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    story.see(&pinned(dataset()));
     story.succeeds(Stage::Train, |_| {});
     let mut metrics = metrics();
     metrics.fan_out = serde_json::from_value(estimate.clone()).expect("well-formed");
@@ -365,7 +373,7 @@ fn unchanged_data_is_a_receipt() {
         ..dataset()
     };
 
-    let told = story.see(&Observation::Data(DataSeen::Pinned(unchanged)));
+    let told = story.see(&pinned(unchanged));
 
     assert_eq!(told, Vec::<String>::new());
     assert!(matches!(story.run.end, Some(End::Skipped { .. })));
@@ -742,7 +750,7 @@ fn fact(story: &Story, which: usize) -> Observation {
         u32::try_from(s.submissions.len()).unwrap_or(1).max(1)
     });
     match which {
-        0 => Observation::Data(DataSeen::Pinned(dataset())),
+        0 => pinned(dataset()),
         1 => carried(Outcome::Submitted {
             job_id: format!("job-{stage}-{n}"),
         }),

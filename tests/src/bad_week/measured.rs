@@ -87,7 +87,6 @@ mod tests {
             created_by: "f/1".to_owned(),
             created_at: id.tick().start(),
             spec_text: "name = \"nightly\"\n[train]\nprogram = [\"true\"]",
-            previous_fingerprint: None,
             write_id: "w".to_owned(),
         };
         let end = End::Skipped {

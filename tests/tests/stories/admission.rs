@@ -1,7 +1,7 @@
 //! Which ticks become runs, and when they start.
 
 use serde_json::json;
-use trainspot_edge::memory::CallKind;
+use trainspot_edge::memory::{AttemptEnd, CallKind};
 use trainspot_shared::identity::Stage;
 use trainspot_stories::{Deed, Spec, Wake, Week, at, minutes};
 
@@ -23,7 +23,7 @@ fn busy(spec: &Spec) -> (Week, String) {
 
 /// Monday's job comes to its end after all.
 fn let_go(week: &mut Week, id: &str) {
-    week.end(id, &trainspot_edge::memory::AttemptEnd::exit(70));
+    week.end(id, &AttemptEnd::exit(70));
     week.to_the_end();
     week.assert_all_ended_and_told();
 }
@@ -97,6 +97,72 @@ fn a_queued_run_starts_when_the_last_one_is_over() {
 
     let_go(&mut week, &id);
     assert_eq!(week.end_of(&friday), "succeeded");
+}
+
+#[test]
+fn a_queued_run_compares_its_data_with_what_the_run_before_it_saw() {
+    let mut week = Week::new(&Spec::default().overlap("queue"));
+    week.tick(MONDAY);
+
+    week.tick(FRIDAY);
+    week.to_the_end();
+
+    let (monday, friday) = (week.run_of("20261123T0200Z"), week.run_of("20261127T0200Z"));
+    assert_eq!(
+        (week.end_of(&monday), week.end_of(&friday)),
+        ("succeeded".to_owned(), "skipped".to_owned())
+    );
+}
+
+#[test]
+fn data_that_went_there_and_back_is_not_what_the_run_before_saw() {
+    let mut week = Week::new(&Spec::default().overlap("queue"));
+    week.tick(MONDAY);
+    week.to_the_end();
+    week.new_data("other");
+    let asked = week.run_of("20261125T0900Z-m0123456789abcdef");
+    week.wake(&Wake::Request(
+        serde_json::json!({"pipeline": "recommender", "run_id": asked}),
+    ));
+
+    week.new_data("first");
+    week.tick(FRIDAY);
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&asked), "succeeded");
+    assert_eq!(week.end_of(&week.run_of("20261127T0200Z")), "succeeded");
+}
+
+#[test]
+fn a_request_between_the_end_and_the_sweep_does_not_jump_the_queue() {
+    let mut week = Week::new(&Spec::default().overlap("queue"));
+    week.tick(MONDAY);
+    week.tick(FRIDAY);
+    for stage in ["train", "evaluate", "recommend", "gather"] {
+        week.deliver_all();
+        for id in week.runnable() {
+            week.work(&id);
+        }
+        assert!(!week.jobs().is_empty(), "{stage}");
+    }
+    week.deliver_all();
+    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "succeeded");
+
+    week.new_data("other");
+    let asked = week.run_of("20261127T0230Z-m0123456789abcdef");
+    week.wake(&Wake::Request(
+        serde_json::json!({"pipeline": "recommender", "run_id": asked}),
+    ));
+    assert_eq!(week.end_of(&asked), "Queued");
+    week.to_the_end();
+
+    let friday = week.run_of("20261127T0200Z");
+    assert_eq!(
+        (week.end_of(&friday), week.end_of(&asked)),
+        ("succeeded".to_owned(), "skipped".to_owned()),
+        "the older one trains the data, and the newer one finds it trained"
+    );
+    week.assert_all_ended_and_told();
 }
 
 #[test]
@@ -195,6 +261,113 @@ fn a_run_waits_for_its_data_and_starts_when_it_is_ready() {
     week.assert_all_ended_and_told();
 }
 
+/// Monday's run took the marker that says that its export is whole, and succeeded.
+fn monday_took_the_marker() -> Week {
+    let mut week = Week::new(&Spec::default().waiting_for_data("2h"));
+    week.data_is_ready();
+    week.tick(MONDAY);
+    week.to_the_end();
+    assert_eq!(week.end_of(&week.run_of("20261123T0200Z")), "succeeded");
+    week
+}
+
+#[test]
+fn a_marker_that_the_run_before_took_says_nothing_of_the_next_export() {
+    let mut week = monday_took_the_marker();
+    let friday = week.run_of("20261127T0200Z");
+
+    week.tick(FRIDAY);
+    week.sweep_for(minutes(40));
+    assert_eq!(week.end_of(&friday), "WaitingForData");
+    insta::assert_snapshot!(week.tell(&friday), @r"
+    02:00 asked for by submit-training/0000000a
+    02:00 waits for its data: s3://trainspot-data/interactions/_READY is of 2026-11-23T00:00:00Z, and run recommender-20261123T0200Z took it: the next export is whole when it is written anew
+    ");
+    week.new_data("friday's export, the first half");
+    week.sweep_for(minutes(10));
+    assert_eq!(week.end_of(&friday), "WaitingForData");
+    week.new_data("friday's export");
+    week.data_is_ready();
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&friday), "succeeded");
+    week.assert_all_ended_and_told();
+}
+
+#[test]
+fn an_export_before_the_tick_counts_at_once_if_no_run_took_it() {
+    let mut week = monday_took_the_marker();
+    week.new_data("friday's export");
+    week.data_is_ready();
+
+    week.tick(FRIDAY);
+
+    let friday = week.run_of("20261127T0200Z");
+    assert_eq!(week.end_of(&friday), "Training");
+    week.to_the_end();
+}
+
+#[test]
+fn a_marker_is_taken_by_a_run_that_failed_or_is_at_work_and_a_person_may_take_it_again() {
+    let spec = Spec::default().waiting_for_data("2h").overlap("allow");
+    let mut week = Week::new(&spec);
+    week.script(Stage::Train, [Deed::Ends(AttemptEnd::exit(70))]);
+    week.data_is_ready();
+    week.tick(MONDAY);
+    let friday = week.run_of("20261127T0200Z");
+
+    week.tick(FRIDAY);
+    assert_eq!(
+        week.end_of(&friday),
+        "WaitingForData",
+        "Monday's run is at work on it"
+    );
+    week.to_the_end();
+    let monday = week.run_of("20261123T0200Z");
+    assert_eq!(
+        (week.end_of(&monday), week.end_of(&friday)),
+        ("failed(bug)".to_owned(), "failed(bad_data)".to_owned())
+    );
+    week.tick(NEXT_MONDAY);
+    let next = week.run_of("20261130T0200Z");
+    assert_eq!(week.end_of(&next), "WaitingForData");
+
+    for asked in ["20261123T0200Z-r2", "20261130T0200Z-m0123456789abcdef"] {
+        let run = week.run_of(asked);
+        week.wake(&Wake::Request(serde_json::json!({
+            "pipeline": "recommender", "run_id": run, "force": true,
+        })));
+        assert_eq!(
+            week.end_of(&run),
+            "Training",
+            "a person takes what is there"
+        );
+    }
+    week.to_the_end();
+}
+
+#[test]
+fn a_retry_waits_from_when_it_was_asked_for() {
+    let mut week = Week::new(&Spec::default().waiting_for_data("2h"));
+    week.tick(MONDAY);
+    week.to_the_end();
+    assert_eq!(
+        week.end_of(&week.run_of("20261123T0200Z")),
+        "failed(bad_data)"
+    );
+
+    let again = week.run_of("20261123T0200Z-r2");
+    week.wake(&Wake::Request(serde_json::json!({
+        "pipeline": "recommender", "run_id": again, "force": true,
+    })));
+    week.sweep_for(minutes(110));
+    assert_eq!(week.end_of(&again), "WaitingForData");
+    week.data_is_ready();
+    week.to_the_end();
+
+    assert_eq!(week.end_of(&again), "succeeded");
+}
+
 #[test]
 fn data_that_never_comes_fails_the_run_when_the_wait_is_over() {
     let mut week = Week::new(&Spec::default().waiting_for_data("2h"));
@@ -244,7 +417,7 @@ fn a_deadline_that_passes_is_told_once_and_the_run_goes_on() {
     week.sweep_for(minutes(45));
     let run = week.run_of("20261123T0200Z");
     assert_eq!(week.told(), [format!("{run}/late")]);
-    week.end(&id, &trainspot_edge::memory::AttemptEnd::exit(137));
+    week.end(&id, &AttemptEnd::exit(137));
     week.to_the_end();
 
     assert_eq!(week.end_of(&run), "succeeded");

@@ -100,6 +100,7 @@ impl Story {
             job_id: Some(id),
             not_submitted: None,
             blocked: None,
+            children_wait_since: None,
             jobs: vec![job],
             verdict: None,
             is_decided: false,

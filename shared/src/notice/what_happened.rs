@@ -202,7 +202,7 @@ pub(super) fn reasons(run: &Run, kind: NoticeKind) -> Vec<String> {
 fn at_risk(risk: &Risk) -> Vec<String> {
     let mut told = vec![match risk.kind {
         RiskKind::Stuck => format!(
-            "It has been RUNNABLE since {}, which is longer than the `max_queue_wait` of its stage.",
+            "It has waited for a host since {}, which is longer than the `max_queue_wait` of its stage.",
             minute(risk.since)
         ),
         RiskKind::CheckpointOverdue => format!(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Run, SubmissionRecord};
-use crate::batch_event::{JobSeen, JobStatus};
+use crate::batch_event::{ArrayRole, JobSeen, JobStatus};
 use crate::identity::Stage;
 use crate::notice::spell::{duration, seconds_between};
 use crate::pipeline::{NoticeKind, Pipeline};
@@ -126,14 +126,12 @@ impl Run {
         actions
     }
 
-    /// Time passes: does the current job wait for a host longer than the spec allows?
+    /// Time passes: does the current job, or every child of it, wait for a host longer than the spec allows?
     pub(super) fn see_waiting(&mut self, pipeline: &Pipeline, now: Timestamp) -> Vec<Action> {
+        self.see_children_wait(now);
         let Some((stage, current, job)) = self.current_job() else {
             return Vec::new();
         };
-        if job.status != JobStatus::Runnable {
-            return Vec::new();
-        }
         // A retried job waits since its last attempt ended.
         let since_ms = job
             .attempts
@@ -141,7 +139,11 @@ impl Run {
             .filter_map(|attempt| attempt.stopped_at_ms)
             .chain(job.created_at_ms)
             .max();
-        let since = since_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let since = match job.status {
+            JobStatus::Runnable => since_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            JobStatus::Pending => current.children_wait_since,
+            _ => None,
+        };
         let limit_s = pipeline.stage(stage).map(|spec| spec.max_queue_wait_s);
         let said = current
             .blocked
@@ -152,6 +154,34 @@ impl Run {
                 self.warn(RiskKind::Stuck, since, said, pipeline, now)
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// An array's parent is PENDING whatever its children do: what they do is in its summary.
+    fn see_children_wait(&mut self, now: Timestamp) {
+        let Some((stage, _, job)) = self.current_job() else {
+            return;
+        };
+        let children = match &job.array {
+            Some(ArrayRole::Parent { summary, .. }) if !job.status.is_terminal() => summary,
+            _ => return,
+        };
+        let count = |states: &[&str]| -> u32 {
+            let known = states.iter().filter_map(|state| children.get(*state));
+            known.sum()
+        };
+        let wait = count(&["RUNNABLE"]) > 0 && count(&["STARTING", "RUNNING"]) == 0;
+        // Before any has ended none had a host, and they wait since they were made.
+        let made_at = job
+            .created_at_ms
+            .filter(|_| count(&["SUCCEEDED", "FAILED"]) == 0)
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let record = self.stages.get_mut(&stage);
+        if let Some(current) = record.and_then(|record| record.submissions.last_mut()) {
+            current.children_wait_since = wait.then(|| {
+                let known = current.children_wait_since;
+                known.or(made_at).unwrap_or(now)
+            });
         }
     }
 

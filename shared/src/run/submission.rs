@@ -57,6 +57,9 @@ pub struct SubmissionRecord {
     /// The queue had no host for it, for want of capacity: what the policy goes by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedSeen>,
+    /// Since when no child of its array is at work while some wait for hosts, as sweeps have seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children_wait_since: Option<Timestamp>,
     /// Every job seen under its name; more than one when an answer was lost.
     #[serde(default)]
     pub jobs: Vec<JobSeen>,
@@ -105,6 +108,10 @@ impl SubmissionRecord {
                     *known = seen.clone();
                     true
                 } else {
+                    // An array's parent stays as it is while its children go on.
+                    if new == old && seen.array.is_some() {
+                        known.array.clone_from(&seen.array);
+                    }
                     is_new
                 }
             }
@@ -151,6 +158,7 @@ mod tests {
             job_id: None,
             not_submitted: None,
             blocked: None,
+            children_wait_since: None,
             jobs: Vec::new(),
             verdict: None,
             is_decided: false,

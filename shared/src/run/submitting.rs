@@ -132,6 +132,7 @@ impl Run {
             job_id: None,
             not_submitted: None,
             blocked: None,
+            children_wait_since: None,
             jobs: Vec::new(),
             verdict: None,
             is_decided: false,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::batch_event::{AttemptSeen, JobSeen, JobStatus};
+use crate::batch_event::{ArrayRole, AttemptSeen, JobSeen, JobStatus};
 use crate::champion::Champion;
 use crate::gate::GateResult;
 use crate::host_shape::Wants;
@@ -619,6 +619,77 @@ fn a_job_that_waits_longer_than_the_spec_allows_is_told_of_once() {
     );
     assert_eq!(again, Vec::<String>::new());
     assert_eq!(story.run.phase, Phase::Training);
+}
+
+/// A run whose fan-out was submitted at the start, and what Batch tells of its array: children by state.
+fn at_fan_out() -> (Story, impl Fn(&[(&str, u32)]) -> Observation) {
+    let mut story = to_training();
+    story.succeeds(Stage::Train, |_| {});
+    story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics())));
+    story.carry(Outcome::Submitted {
+        job_id: "job-recommend-1".to_owned(),
+    });
+    let Observation::Job(job) = story.job(Stage::Recommend, 1, JobStatus::Pending, None) else {
+        panic!("a job");
+    };
+    let parent = move |children: &[(&str, u32)]| {
+        let mut job = job.clone();
+        job.created_at_ms = Some(start().as_millisecond());
+        let summary = children.iter().map(|(state, n)| ((*state).to_owned(), *n));
+        job.array = Some(ArrayRole::Parent {
+            size: 4,
+            summary: summary.collect(),
+        });
+        Observation::Job(job)
+    };
+    (story, parent)
+}
+
+#[test]
+fn a_fan_out_whose_children_all_wait_longer_than_the_spec_allows_is_told_of_once() {
+    let (mut story, parent) = at_fan_out();
+    story.see_at(0, &parent(&[("RUNNABLE", 4)]));
+
+    let early = story.sweep_at(2 * HOUR_S);
+    let late = story.sweep_at(2 * HOUR_S + 60);
+    let again = story.sweep_at(3 * HOUR_S);
+
+    assert_eq!(early, Vec::<String>::new());
+    assert_eq!(
+        late,
+        ["notify recommender-20261123T0200Z/at_risk-stuck-recommend-1-1"]
+    );
+    assert_eq!(again, Vec::<String>::new());
+}
+
+#[test]
+fn a_fan_out_that_gets_hosts_in_turns_is_not_stuck_until_it_gets_none() {
+    let (mut story, parent) = at_fan_out();
+    story.see_at(0, &parent(&[("RUNNABLE", 3), ("RUNNING", 1)]));
+    let works = story.sweep_at(3 * HOUR_S);
+    story.see_at(
+        3 * HOUR_S,
+        &parent(&[("RUNNABLE", 3), ("RUNNING", 0), ("SUCCEEDED", 1)]),
+    );
+    let waits = story.sweep_at(3 * HOUR_S);
+    let is_stuck = story.sweep_at(5 * HOUR_S + 60);
+
+    assert_eq!([works, waits], [Vec::<String>::new(), Vec::new()]);
+    assert_eq!(
+        is_stuck,
+        ["notify recommender-20261123T0200Z/at_risk-stuck-recommend-1-1"]
+    );
+}
+
+#[test]
+fn a_fan_out_that_is_over_waits_for_nothing() {
+    let (mut story, parent) = at_fan_out();
+    story.see_at(0, &parent(&[("RUNNABLE", 4)]));
+    story.sweep_at(HOUR_S);
+    let failed = story.job(Stage::Recommend, 1, JobStatus::Failed, Some(exit(1)));
+    story.see_at(HOUR_S, &failed);
+
+    assert_eq!(story.sweep_at(3 * HOUR_S), Vec::<String>::new());
 }
 
 #[test]

@@ -106,7 +106,6 @@ pub(crate) fn run(id: &str, after_s: i64, end: Option<End>) -> Run {
         created_by: "submit-training 7f3e".to_owned(),
         created_at,
         spec_text: SPEC,
-        previous_fingerprint: None,
         write_id: "w".to_owned(),
     };
     let mut run = Run::new(new, Phase::WaitingForData, end).expect("the spec is right");
@@ -141,6 +140,7 @@ pub(crate) fn trains(run: &mut Run, status: JobStatus) {
         job_id: Some("job-1".to_owned()),
         not_submitted: None,
         blocked: None,
+        children_wait_since: None,
         jobs: vec![job],
         verdict: None,
         is_decided: false,

@@ -982,7 +982,7 @@ fn a_close_that_comes_back_after_the_end_changes_nothing() {
 fn asked(relative_gain: Option<f64>) -> GateResult {
     let asks = "program = [\"evaluate\"]\n[evaluate.gate]\npromote = \"ask\"\n";
     let mut story = Story::of(&SPEC.replace("program = [\"evaluate\"]\n", asks));
-    story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    story.see(&pinned(dataset()));
     let champion = json!({
         "schema": 1, "version": 3, "write_id": "c", "run_id": "recommender-20261120T0200Z", "candidate": "network",
         "model": output(Stage::Train), "metrics": {}, "promoted_at": start(),

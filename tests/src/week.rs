@@ -140,14 +140,6 @@ impl Week {
         self.write(RESULTS, &key, spec.as_bytes());
     }
 
-    /// Somebody else's pipeline, just pushed.
-    pub fn other_pipeline(&mut self, name: &str) {
-        let name: PipelineName = name.parse().expect("a valid name");
-        let head = PipelineHead::first(name.clone(), self.edge_now(), "pushed".to_owned());
-        let body = serde_json::to_vec(&head).expect("a head is JSON");
-        self.write(RESULTS, &layout::pipeline_head(&name), &body);
-    }
-
     /// Replaces the pipeline's head, as the cli's pause and push do.
     pub fn change_head(&mut self, change: impl FnOnce(&mut PipelineHead)) {
         let mut head = self.head();

@@ -27,8 +27,6 @@ use crate::store::StoreError;
 
 /// A due tick without a run is left to the schedule's own retries for so long.
 const LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// Pipelines are swept so many at a time: one that takes all the time there is keeps no other waiting.
-const PIPELINES_AT_ONCE: usize = 8;
 /// Runs are driven so many at a time: fifty live ones fit into one invocation with time to spare.
 const RUNS_AT_ONCE: usize = 8;
 /// Older ticks are not made up.
@@ -50,14 +48,6 @@ pub struct Swept {
 }
 
 impl Swept {
-    fn extend(&mut self, other: Self) {
-        self.driven.extend(other.driven);
-        self.recreated.extend(other.recreated);
-        self.made_up.extend(other.made_up);
-        self.settled.extend(other.settled);
-        self.failures.extend(other.failures);
-    }
-
     /// An action that a service refuses, until a person mends it or it is given up.
     fn refused(&mut self, run: &Run) {
         for pending in &run.pending {
@@ -100,22 +90,14 @@ pub async fn sweep<E: Edge>(edge: &E, settings: &Settings, by: &str) -> Result<S
         .list_folders(&settings.results_bucket, layout::STATE_PREFIX)
         .await
         .map_err(SweepError)?;
-    let names: Vec<PipelineName> = folders
-        .iter()
-        .filter_map(|folder| folder.trim_end_matches('/').parse().ok())
-        .collect();
-    let sweeps = futures::stream::iter(names).map(|name| async move {
-        let mut swept = Swept::default();
-        let done = Box::pin(sweep_pipeline(edge, settings, &name, by, &mut swept)).await;
-        if let Err(error) = done {
+    let mut swept = Swept::default();
+    for folder in folders {
+        let name = folder.trim_end_matches('/').parse::<PipelineName>();
+        let Ok(name) = name else { continue };
+        let swept_one = Box::pin(sweep_pipeline(edge, settings, &name, by, &mut swept)).await;
+        if let Err(error) = swept_one {
             swept.failed(&name, &error);
         }
-        (name, swept)
-    });
-    let by_pipeline: BTreeMap<_, _> = sweeps.buffer_unordered(PIPELINES_AT_ONCE).collect().await;
-    let mut swept = Swept::default();
-    for one in by_pipeline.into_values() {
-        swept.extend(one);
     }
     if !swept.failures.is_empty() {
         metrics::tell_of_sweep(edge, settings, measure::failed_sweep());

@@ -291,10 +291,12 @@ fn has_something_to_wait_for(run: &Run) -> bool {
         _ => {
             let stage = run.current_stage().and_then(|stage| run.stages.get(&stage));
             let current = stage.and_then(|stage| stage.current());
-            current.is_some_and(|current| {
+            let has_live_job = current.is_some_and(|current| {
                 current.job_id.is_some()
                     && current.job().is_none_or(|job| !job.status.is_terminal())
-            })
+            });
+            // Its job has ended and nobody could look at what it left: every sweep looks again.
+            has_live_job || run.needs().is_some()
         }
     };
     waits || !run.pending.is_empty()

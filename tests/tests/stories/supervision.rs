@@ -238,24 +238,3 @@ fn whoever_takes_a_submission_over_goes_on_where_its_grants_ended() {
     assert!(is_submitted_again(&week));
     assert_all_granted(&week, &run, 2_000);
 }
-
-#[test]
-fn a_pipeline_that_takes_all_the_time_there_is_keeps_no_other_waiting() {
-    let mut week = Week::new(&Spec::default());
-    week.tick(MONDAY);
-    week.deliver_all();
-    for id in week.runnable() {
-        week.work(&id);
-    }
-    drop(week.take_events()); // nobody tells
-    week.other_pipeline("catalogue");
-    let takes_ages = |call: &Call| call.what.contains("catalogue");
-
-    let took = over_the_network(&mut week, &Wake::Sweep, move |call| {
-        Duration::from_millis(if takes_ages(call) { 40_000 } else { 20 })
-    });
-
-    assert_eq!(took, SignedDuration::from_mins(1), "it was ended");
-    let run = week.run_of("20261123T0200Z");
-    assert_eq!(week.end_of(&run), "Evaluating", "{}", week.tell(&run));
-}

@@ -52,7 +52,7 @@ impl SpecFile {
 
     /// Checks a spec that is at hand.
     pub(crate) fn parse(path: &Path, text: String) -> Result<Self, Problem> {
-        let pipeline = Pipeline::parse(&text).map_err(|error| {
+        let pipeline = Pipeline::parse_for_runs_to_come(&text).map_err(|error| {
             Problem::new(
                 Exit::Configuration,
                 format!("{}:{}: {}", path.display(), error.line, error.problem),

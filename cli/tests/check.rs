@@ -311,3 +311,30 @@ fn the_parameters_that_will_be_deployed_count() {
     assert_eq!(unknown, Some(64), "{told}");
     golden("parameter-unknown", &told);
 }
+
+/// The training would be paid for before evaluate could refuse it.
+#[test]
+fn a_metric_that_the_reference_trainer_does_not_write_is_refused() {
+    let with = |evaluate: &str, metric: &str| {
+        format!("{SPEC}[evaluate]\nprogram = {evaluate}\n[evaluate.gate]\nmetric = \"{metric}\"\n")
+    };
+    let reference = "[\"python\", \"-m\", \"trainer\", \"evaluate\"]";
+
+    let (typo, told) = check(
+        TEMPLATE,
+        &[("nightly.toml", &with(reference, "ndcg_at_ten"))],
+        &[],
+    );
+    let (right, said) = check(
+        TEMPLATE,
+        &[("nightly.toml", &with(reference, "hr_at_10"))],
+        &[],
+    );
+    let own = with("[\"/opt/judge\"]", "clicks_a_week");
+    let (free, heard) = check(TEMPLATE, &[("nightly.toml", &own)], &[]);
+
+    assert_eq!(typo, Some(64), "{told}");
+    golden("metric-nobody-writes", &told);
+    assert_eq!(right, Some(0), "{said}");
+    assert_eq!(free, Some(0), "a program of one's own: {heard}");
+}

@@ -4,8 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Class;
 use crate::metrics::Metrics;
 use crate::pipeline::GateSpec;
+
+/// The parameter by which evaluate is told the gate's metric.
+pub const GATE_METRIC: &str = "gate_metric";
 
 /// The challenger may cover at most this much less of the catalogue.
 const COVERAGE_FLOOR: f64 = 0.9;
@@ -48,33 +52,64 @@ pub struct GateResult {
     pub score: f64,
 }
 
-/// Metrics that the gate cannot read.
+/// Why the gate cannot judge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("metrics.json: {0}")]
-pub struct UnreadableMetrics(String);
+pub enum CannotJudge {
+    /// The document contradicts itself: the program that wrote it is wrong.
+    #[error("metrics.json: {0}")]
+    Unreadable(String),
+    /// The spec asks for a metric that evaluate did not go by; either of the two may be corrected.
+    #[error(
+        "`metric` in [evaluate.gate] of the spec is `{asked}`, but evaluate {did}: \
+         write one that evaluate goes by, or let it go by its parameter `{}`",
+        GATE_METRIC
+    )]
+    OtherMetric {
+        /// The gate's.
+        asked: String,
+        /// What evaluate did instead, with the metrics that it went by.
+        did: String,
+    },
+}
+
+impl CannotJudge {
+    /// As what the run fails.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Unreadable(_) => Class::Bug,
+            Self::OtherMetric { .. } => Class::BadConfiguration,
+        }
+    }
+}
 
 /// Judges `metrics`. `has_champion`: somebody is champion now, whether or not evaluate scored it.
 pub fn judge(
     metrics: &Metrics,
     gate: &GateSpec,
     has_champion: bool,
-) -> Result<GateResult, UnreadableMetrics> {
+) -> Result<GateResult, CannotJudge> {
     let protocol = metrics
         .protocols
         .get(&metrics.gate_protocol)
         .ok_or_else(|| {
-            UnreadableMetrics(format!("no protocol named `{}`", metrics.gate_protocol))
+            CannotJudge::Unreadable(format!("no protocol named `{}`", metrics.gate_protocol))
         })?;
     let scores = protocol.candidates.get(&metrics.best).ok_or_else(|| {
-        UnreadableMetrics(format!(
+        CannotJudge::Unreadable(format!(
             "no scores of the best candidate `{}`",
             metrics.best
         ))
     })?;
+    let other_metric = |did: String| CannotJudge::OtherMetric {
+        asked: gate.metric.clone(),
+        did,
+    };
     let score = scores.get(&gate.metric).map(|e| e.mean).ok_or_else(|| {
-        UnreadableMetrics(format!(
-            "no `{}` of candidate `{}`",
-            gate.metric, metrics.best
+        let written: Vec<_> = scores.keys().map(|name| format!("`{name}`")).collect();
+        other_metric(format!(
+            "wrote {} of its best candidate, `{}`",
+            written.join(", "),
+            metrics.best
         ))
     })?;
     let result = |is_better: bool, because: String, checks: Vec<Check>| GateResult {
@@ -110,9 +145,9 @@ pub fn judge(
         });
     };
     if champion.paired.metric != gate.metric {
-        return Err(UnreadableMetrics(format!(
-            "the champion was compared by `{}`, the gate asks for `{}`",
-            champion.paired.metric, gate.metric
+        return Err(other_metric(format!(
+            "compared the champion by `{}`",
+            champion.paired.metric
         )));
     }
     let mut checks = vec![
@@ -216,6 +251,44 @@ mod tests {
 
         assert!(result.is_better);
         assert_eq!(result.candidate, "sequential-rules");
+    }
+
+    #[test]
+    fn another_metric_than_the_gates_is_the_specs_to_correct_and_both_are_named() {
+        let asks = |metric: &str| GateSpec {
+            metric: metric.to_owned(),
+            ..rules()
+        };
+        let mut by_hr = metrics(&champion(0.05, 0.001, 0.5));
+        by_hr.champion.as_mut().expect("there is one").paired.metric = "hr_at_10".to_owned();
+
+        let compared = judge(&by_hr, &rules(), true).expect_err("it was compared by another");
+        let typo = judge(&metrics(&json!(null)), &asks("ndcg_at_ten"), false)
+            .expect_err("nobody writes that");
+
+        assert_eq!(compared.class(), Class::BadConfiguration);
+        assert_eq!(
+            compared.to_string(),
+            "`metric` in [evaluate.gate] of the spec is `ndcg_at_10`, but evaluate compared the champion by \
+             `hr_at_10`: write one that evaluate goes by, or let it go by its parameter `gate_metric`"
+        );
+        assert_eq!(typo.class(), Class::BadConfiguration);
+        assert_eq!(
+            typo.to_string(),
+            "`metric` in [evaluate.gate] of the spec is `ndcg_at_ten`, but evaluate wrote `coverage`, \
+             `ndcg_at_10` of its best candidate, `sequential-rules`: write one that evaluate goes by, or let it \
+             go by its parameter `gate_metric`"
+        );
+    }
+
+    #[test]
+    fn metrics_that_contradict_themselves_are_a_bug() {
+        let mut nobody = metrics(&json!(null));
+        nobody.best = "ease".to_owned();
+
+        let refused = judge(&nobody, &rules(), false).expect_err("it has no scores");
+
+        assert_eq!(refused.class(), Class::Bug);
     }
 
     #[test]

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// What the reference trainer writes of every candidate user by user: what a gate may go by.
+pub const OF_THE_REFERENCE_TRAINER: [&str; 4] =
+    ["ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20"];
+
 /// A mean with its bootstrap interval, where one was made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -175,6 +179,16 @@ mod tests {
 
         assert_eq!((fan_out.users, fan_out.items), (1_000_000, 12_000));
         assert_eq!(fan_out.core_s.get("sequential-rules"), Some(&82.0));
+
+        let scores = read.protocols[&read.gate_protocol].candidates[&read.best].clone();
+        let by_user: Vec<_> = scores
+            .iter()
+            .filter(|(_, estimate)| estimate.low.is_some())
+            .map(|(metric, _)| metric.as_str())
+            .collect();
+        let mut known = OF_THE_REFERENCE_TRAINER;
+        known.sort_unstable();
+        assert_eq!(by_user, known);
 
         let mut older: serde_json::Value = serde_json::from_str(golden).expect("well-formed");
         older

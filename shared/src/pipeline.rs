@@ -20,6 +20,9 @@ pub use error::SpecError;
 
 use crate::identity::{PipelineName, Stage, Tick};
 
+/// What a gate goes by when the spec does not say.
+pub const DEFAULT_METRIC: &str = "ndcg_at_10";
+
 /// What a tick does while an earlier run of the pipeline is live.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,7 +103,7 @@ pub enum Promote {
 /// When a challenger is better than the champion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateSpec {
-    /// A metric that evaluate writes.
+    /// A metric that evaluate writes; it is told which.
     pub metric: String,
     /// By what share of the champion's metric the challenger must lead: 0.01 is one per cent.
     pub min_gain: f64,
@@ -137,7 +140,7 @@ pub struct RecommendSpec {
     pub shards: Shards,
 }
 
-/// What a pipeline may spend, in dollars. A budget beats a deadline.
+/// What a pipeline may spend, in dollars. Read and told, and not enforced yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Of one run, all stages.
@@ -237,6 +240,15 @@ impl Pipeline {
     /// Reads a spec; the error names the line and says what to write instead.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         build::pipeline(text)
+    }
+
+    /// Reads a spec that is to be used by runs yet to come, more strictly: refuses what the reference
+    /// trainer would refuse after a training was paid for. Ledgers are read by [`Self::parse`]: a run that
+    /// began with such a text must stay readable.
+    pub fn parse_for_runs_to_come(text: &str) -> Result<Self, SpecError> {
+        let pipeline = build::pipeline(text)?;
+        build::refuse_before_it_runs(text, &pipeline)?;
+        Ok(pipeline)
     }
 
     /// When a run for `tick` must be over; `None` without a deadline.

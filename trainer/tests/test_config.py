@@ -73,6 +73,17 @@ def test_an_unknown_candidate_is_refused():
     )
 
 
+def test_a_metric_that_evaluate_does_not_write_is_refused_with_those_that_it_does():
+    error = refused(EvaluateConfig, {"gate_metric": "ndcg_at_ten"})
+
+    assert error.reason == (
+        "`metric` in [evaluate.gate] must be one of ndcg_at_10, hr_at_10, mrr_at_10, "
+        "recall_at_20, received: ndcg_at_ten"
+    )
+    assert parse(EvaluateConfig, {"gate_metric": "hr_at_10"}).gate_metric == "hr_at_10"
+    assert parse(RecommendConfig, {"gate_metric": "hr_at_10"}, (EvaluateConfig,)).top_k == 50
+
+
 def test_digest_changes_with_what_changes_the_weights_only():
     base = TrainConfig()
 

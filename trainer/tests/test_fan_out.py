@@ -11,7 +11,7 @@ from test_stages import all_rows, run_gather, shards_of, told
 
 from trainer import best_items, candidates, fan_out, model_files, shard_files
 from trainer.atomic import sha256_of
-from trainer.config import CANDIDATES, RecommendConfig, TrainConfig
+from trainer.config import CANDIDATES, METRICS, RecommendConfig, TrainConfig
 from trainer.dataset import read_interactions
 from trainer.fan_out import USER_COST, shard_range
 from trainer.progress import Progress
@@ -218,3 +218,5 @@ def test_the_estimate_has_the_shape_that_the_other_side_reads():
         assert type(made[name]) is type(value)
     assert all(type(value) is float for value in made["core_s"].values())
     assert set(golden["fan_out"]["core_s"]) <= set(CANDIDATES)
+    scores = golden["protocols"]["p2_rolling"]["candidates"]["sequential-rules"]
+    assert {name for name, score in scores.items() if "low" in score} == set(METRICS)

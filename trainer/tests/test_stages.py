@@ -18,6 +18,7 @@ from trainer.bootstrap import RESAMPLES, RESAMPLES_AT_ONCE
 from trainer.config import CANDIDATES, EvaluateConfig, RecommendConfig
 from trainer.dataset import read_interactions
 from trainer.evaluate import evaluate
+from trainer.evaluation_card import SHOWN
 from trainer.failure import BelowFloor, ConfigurationError, DataError
 from trainer.gather import gather
 from trainer.metrics import per_user, run_candidate
@@ -107,6 +108,7 @@ def test_metrics_have_the_agreed_shape(evaluated):
         "schema",
         "dataset_fingerprint",
         "gate_protocol",
+        "gate_metric",
         "best",
         "rule",
         "left_out",
@@ -209,6 +211,29 @@ def test_a_champion_network_is_scored_again_on_the_same_split(trained, tmp_path)
     assert {"name", "users", "share", "champion", "challenger", "relative_change"} == set(
         champion["segments"][0]
     )
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_a_champion_is_met_by_the_metric_of_the_gate(trained, tmp_path, metric):
+    inputs = trained.inputs
+    report = evaluate_with(
+        trained, inputs, tmp_path / "out", champion_candidate="popularity", gate_metric=metric
+    )
+
+    champion, rolling = report["champion"], report["protocols"]["p2_rolling"]
+    means = {name: scores[metric]["mean"] for name, scores in rolling["candidates"].items()}
+    assert means[report["best"]] == max(means.values())
+    assert champion["paired"]["metric"] == metric
+    assert set(champion[metric]) == ESTIMATE
+    assert champion[metric]["mean"] == pytest.approx(means["popularity"])
+    gain = means[report["best"]] - means["popularity"]
+    assert champion["paired"]["mean"] == pytest.approx(gain)
+    assert champion["paired"]["low"] <= gain <= champion["paired"]["high"]
+    assert champion["relative_gain"] == pytest.approx(gain / means["popularity"])
+    for segment in rolling["segments"]:
+        assert set(segment["candidates"]["network"]) == {metric}
+    card = (tmp_path / "out" / "model-card.md").read_text()
+    assert f"has the highest {SHOWN[metric]} on P2-rolling" in card
 
 
 @pytest.mark.parametrize("repeats", [True, False])

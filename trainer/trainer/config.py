@@ -24,6 +24,7 @@ CANDIDATES = (
     "ials",
 )
 BASELINES = CANDIDATES[1:]
+METRICS = ("ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20")  # all in metrics.json
 AUTO = "auto"
 # Whether items that a user had already count; "auto" lets the data decide, see `rule.py`.
 Repeats = Literal["auto", True, False]
@@ -198,7 +199,8 @@ class EvaluateConfig:
 
     seed: int = 7
     p1_network_epochs: int = 0  # 0: the network is not scored on P1
-    quality_floor: float | None = None  # NDCG@10 on P2-rolling below which the stage exits 78
+    quality_floor: float | None = None  # the gate's metric on P2-rolling; below it exit 78
+    gate_metric: str = METRICS[0]  # from the pipeline's [evaluate.gate]; decides who is best
     repeats: Repeats = AUTO  # as train decided; what contradicts it is refused
     champion_candidate: str | None = None
     champion_run_id: str | None = None
@@ -208,6 +210,12 @@ class EvaluateConfig:
         at_least("p1_network_epochs", self.p1_network_epochs, 0)
         if self.champion_candidate is not None:
             known_candidate("champion_candidate", self.champion_candidate)
+        if self.gate_metric not in METRICS:
+            raise ConfigurationError(
+                f"`metric` in [evaluate.gate] must be one of {', '.join(METRICS)}, "
+                f"received: {self.gate_metric}",
+                "correct it in the pipeline's file and push that",
+            )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from trainer.dataset import Interactions, read_interactions
 from trainer.evaluation_card import evaluation_card
 from trainer.failure import BelowFloor, ConfigurationError, DataError
 from trainer.judged_users import judged
-from trainer.measured import CHAMPION, GATE_METRIC
+from trainer.measured import CHAMPION
 from trainer.metrics import Candidate, blocks_of
 from trainer.progress import Progress
 from trainer.scoring import Make, ranked, score, user_means
@@ -99,7 +99,8 @@ def evaluate(
     if len(out_of_time.cases):
         p1, _ = score(p1_contenders, out_of_time, events, alive)
 
-    means = {name: user_means(p2, name)[GATE_METRIC].mean() for name in names}
+    metric = config.gate_metric
+    means = {name: user_means(p2, name)[metric].mean() for name in names}
     best = max(names, key=lambda name: (means[name], -names.index(name)))
     rule_text = REPEATS_TEXT
     if not going_by.repeats:
@@ -116,21 +117,22 @@ def evaluate(
         "schema": SCHEMA,
         "dataset_fingerprint": events.fingerprint,
         "gate_protocol": "p2_rolling",
+        "gate_metric": metric,
         "best": best,
         rule.KEY: going_by.record(),
         "left_out": left_out,
         "protocols": {
-            "p2_rolling": measured.protocol(p2, names, (best,), p2_text, config.seed, alive)
+            "p2_rolling": measured.protocol(p2, names, (best,), p2_text, metric, config.seed, alive)
         },
         "champion": None,
         "fan_out": fan_out.estimate(names, events.n_users, events.n_items, saved.config),
     }
     if p1 is not None:
         p1_names = [name for name in names if name in p1.outcomes]
-        p1_best = max(p1_names, key=lambda name: user_means(p1, name)[GATE_METRIC].mean())
+        p1_best = max(p1_names, key=lambda name: user_means(p1, name)[metric].mean())
         leading = (p1_best, best)
         report["protocols"]["p1"] = measured.protocol(
-            p1, p1_names, leading, p1_text, config.seed, alive
+            p1, p1_names, leading, p1_text, metric, config.seed, alive
         )
     if champion is not None:
         report["champion"] = measured.champion_report(
@@ -139,6 +141,7 @@ def evaluate(
             champion.can_serve,
             p2,
             best,
+            metric,
             config.seed,
             alive,
         )
@@ -147,7 +150,7 @@ def evaluate(
     write_bytes(out_dir / "model-card.md", card.encode())
     if config.quality_floor is not None and means[best] < config.quality_floor:
         raise BelowFloor(
-            f"`{GATE_METRIC}` of the best candidate ({best}) must be at least "
+            f"`{metric}` of the best candidate ({best}) must be at least "
             f"{config.quality_floor}, received: {means[best]:.4f}",
             "look at the data of this run: is it whole, is it recent?",
         )

@@ -14,7 +14,6 @@ from trainer.bootstrap import interval, resampled_means
 from trainer.metrics import METRICS
 from trainer.scoring import Scored, coarse_segments, fine_segments, user_means
 
-GATE_METRIC = "ndcg_at_10"
 CHAMPION = "champion"  # no candidate's name, so it can stand among them
 EVERYBODY = "network"  # set against all others whether or not it leads
 
@@ -24,6 +23,7 @@ def protocol(
     names: list[str],
     leading: tuple[str, ...],
     description: str,
+    gate_metric: str,
     seed: int,
     alive: Alive = silent,
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def protocol(
             for one, other in pairs
             for metric in METRICS
         ],
-        "segments": segments(scored, names, seed, alive),
+        "segments": segments(scored, names, gate_metric, seed, alive),
     }
 
 
@@ -79,7 +79,7 @@ def estimate(mean: float, drawn: np.ndarray) -> dict[str, float]:
 
 
 def segments(
-    scored: Scored, names: list[str], seed: int, alive: Alive = silent
+    scored: Scored, names: list[str], gate_metric: str, seed: int, alive: Alive = silent
 ) -> list[dict[str, Any]]:
     """The gate's metric by how much was known of the user, and by how popular the target is."""
     rows = []
@@ -87,7 +87,7 @@ def segments(
         users = len(np.unique(scored.target_user[targets]))
         if users == 0:
             continue
-        table = np.stack([user_means(scored, one, targets)[GATE_METRIC] for one in names], axis=1)
+        table = np.stack([user_means(scored, one, targets)[gate_metric] for one in names], axis=1)
         drawn = resampled_means(table, seed, alive=alive)
         rows.append(
             {
@@ -95,7 +95,7 @@ def segments(
                 "users": users,
                 "share": users / len(scored.users),
                 "candidates": {
-                    one: {GATE_METRIC: estimate(table[:, i].mean(), drawn[:, i])}
+                    one: {gate_metric: estimate(table[:, i].mean(), drawn[:, i])}
                     for i, one in enumerate(names)
                 },
             }
@@ -109,12 +109,17 @@ def champion_report(
     can_serve: bool,
     scored: Scored,
     best: str,
+    gate_metric: str,
     seed: int,
     alive: Alive = silent,
 ) -> dict[str, Any]:
     """The champion re-scored on this split, and the challenger against it. One that cannot serve
     this data any more has no lists, so nothing is said about them."""
-    ours, theirs = user_means(scored, best)[GATE_METRIC], user_means(scored, CHAMPION)[GATE_METRIC]
+
+    def by_user(name: str, targets: np.ndarray | None = None) -> np.ndarray:
+        return user_means(scored, name, targets)[gate_metric]
+
+    ours, theirs = by_user(best), by_user(CHAMPION)
     drawn = resampled_means(np.stack([ours, theirs], axis=1), seed, alive=alive)
     outcome = scored.outcomes[CHAMPION]
     rows = []
@@ -122,8 +127,8 @@ def champion_report(
         users = len(np.unique(scored.target_user[targets]))
         if users == 0:
             continue
-        champion = float(user_means(scored, CHAMPION, targets)[GATE_METRIC].mean())
-        challenger = float(user_means(scored, best, targets)[GATE_METRIC].mean())
+        champion = float(by_user(CHAMPION, targets).mean())
+        challenger = float(by_user(best, targets).mean())
         rows.append(
             {
                 "name": name,
@@ -141,9 +146,9 @@ def champion_report(
     return {
         "run_id": run_id,
         "candidate": candidate,
-        GATE_METRIC: estimate(theirs.mean(), drawn[:, 1]),
+        gate_metric: estimate(theirs.mean(), drawn[:, 1]),
         "paired": {
-            "metric": GATE_METRIC,
+            "metric": gate_metric,
             **estimate((ours - theirs).mean(), drawn[:, 0] - drawn[:, 1]),
         },
         "relative_gain": relative(float(ours.mean()), float(theirs.mean())),

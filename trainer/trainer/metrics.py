@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from trainer.alive import Alive, silent
+from trainer.config import METRICS as METRICS
 from trainer.failure import DataError
 from trainer.split import Cases
 
-METRICS = ("ndcg_at_10", "hr_at_10", "mrr_at_10", "recall_at_20")
 LIST_LENGTH = 10
 BLOCK_CELLS = 4_000_000  # scores held at once: 16 MB, which stays near the cache
 

@@ -169,7 +169,7 @@ pub const fn explain(class: Class) -> &'static str {
             "The container could not be made or started: a mount, the GPU runtime, or a secret."
         }
         Class::Timeout => "The attempt ran longer than its time-out allows and was ended.",
-        Class::BadConfiguration => "The program says that its configuration is wrong.",
+        Class::BadConfiguration => "The configuration is wrong, as the program or the gate says.",
         Class::BadData => {
             "The program or the agent says that the data is wrong, or was changed during the run."
         }
@@ -231,7 +231,7 @@ pub const fn next_step(class: Class) -> &'static str {
             "Raise timeout in the spec, or make the work smaller. It resumes from its last checkpoint if it made progress."
         }
         Class::BadConfiguration => {
-            "Correct the stage's params in the spec, push it, and run again."
+            "Correct what the evidence names in the spec, mostly the stage's params, push it, and run again."
         }
         Class::BadData => {
             "Check what was written under the pipeline's prefix; write whole objects and never change them during a run."

@@ -2,23 +2,24 @@
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::{SpecError, suggestion};
 use super::section::{Section, line_of};
 use super::stage::{DEFAULT_GATHER, default_gather, seconds, stage};
 use super::{
-    Budget, DataSpec, Deadline, EvaluateSpec, GateSpec, NoticeKind, Overlap, Pipeline, Promote,
-    RecommendSpec, Shards,
+    Budget, DEFAULT_METRIC, DataSpec, Deadline, EvaluateSpec, GateSpec, NoticeKind, Overlap,
+    Pipeline, Promote, RecommendSpec, Shards,
 };
 use crate::identity::PipelineName;
+use crate::metrics::OF_THE_REFERENCE_TRAINER;
 
 const DEFAULT_PRIORITY: u32 = 50;
 /// Leaves room for one zero in Batch's 0 to 9,999, should priorities need a finer grain.
 const MAX_PRIORITY: u32 = 99;
 /// An array has at most so many children.
 const MAX_SHARDS: u32 = 10_000;
-const DEFAULT_METRIC: &str = "ndcg_at_10";
 const DEFAULT_MIN_GAIN: f64 = 0.01;
 
 const TOP: [&str; 13] = [
@@ -72,9 +73,12 @@ const RECOMMEND: [&str; 10] = [
     "shards",
 ];
 
-/// Reads the whole spec.
-pub(super) fn pipeline(text: &str) -> Result<Pipeline, SpecError> {
-    let table = DeTable::parse(text).map_err(|error| SpecError {
+const GATE: [&str; 3] = ["metric", "min_gain", "promote"];
+/// How the reference trainer's evaluate is called, whatever runs it and whatever follows.
+const REFERENCE_EVALUATE: [&str; 3] = ["-m", "trainer", "evaluate"];
+
+fn toml(text: &str) -> Result<Spanned<DeTable<'_>>, SpecError> {
+    DeTable::parse(text).map_err(|error| SpecError {
         line: error.span().map_or(1, |span| line_of(text, span.start)),
         problem: error
             .message()
@@ -82,7 +86,34 @@ pub(super) fn pipeline(text: &str) -> Result<Pipeline, SpecError> {
             .next()
             .unwrap_or("not TOML")
             .to_owned(),
-    })?;
+    })
+}
+
+/// Refuses what the reference trainer would refuse once a training is paid for.
+pub(super) fn refuse_before_it_runs(text: &str, pipeline: &Pipeline) -> Result<(), SpecError> {
+    let Some(evaluate) = &pipeline.evaluate else {
+        return Ok(());
+    };
+    let is_reference = evaluate
+        .stage
+        .program
+        .windows(REFERENCE_EVALUATE.len())
+        .any(|words| words == REFERENCE_EVALUATE);
+    let metric = evaluate.gate.metric.as_str();
+    if !is_reference || OF_THE_REFERENCE_TRAINER.contains(&metric) {
+        return Ok(());
+    }
+    let table = toml(text)?;
+    let section = Section::open(text, "", &table, &TOP)?.table("evaluate", &EVALUATE)?;
+    let gate = section.and_then(|section| section.table("gate", &GATE).transpose());
+    gate.transpose()?.map_or(Ok(()), |gate| {
+        Err(gate.none_of("metric", metric, OF_THE_REFERENCE_TRAINER.into_iter()))
+    })
+}
+
+/// Reads the whole spec.
+pub(super) fn pipeline(text: &str) -> Result<Pipeline, SpecError> {
+    let table = toml(text)?;
     let top = Section::open(text, "", &table, &TOP)?;
     let train = top
         .table("train", &STAGE)?
@@ -202,7 +233,7 @@ fn evaluation(section: &Section<'_>) -> Result<EvaluateSpec, SpecError> {
         min_gain: DEFAULT_MIN_GAIN,
         promote: Promote::default(),
     };
-    if let Some(table) = section.table("gate", &["metric", "min_gain", "promote"])? {
+    if let Some(table) = section.table("gate", &GATE)? {
         if let Some(metric) = table.text_of("metric")? {
             if metric.is_empty() {
                 return Err(table.must("metric", "the name of a metric"));

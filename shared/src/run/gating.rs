@@ -35,7 +35,14 @@ impl Run {
         let seen = self.champion_seen.clone();
         let mut result = match gate::judge(metrics, &spec.gate, seen.is_some()) {
             Ok(result) => result,
-            Err(unreadable) => return self.finish(refuse(unreadable.to_string()), now),
+            Err(why) => {
+                let end = End::Failed {
+                    stage,
+                    class: why.class(),
+                    evidence: why.to_string(),
+                };
+                return self.finish(end, now);
+            }
         };
         let champion = seen.as_ref().map(|seen| &seen.champion.run_id);
         let scored = metrics

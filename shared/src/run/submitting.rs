@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::action::Submit;
 use super::{Action, Phase, Platform, Run, SubmissionRecord};
+use crate::gate::GATE_METRIC;
 use crate::identity::{JobName, Market, Stage};
 use crate::job::{Input, JobDocument};
 use crate::metrics::FanOut;
-use crate::pipeline::{Pipeline, Shards};
+use crate::pipeline::{DEFAULT_METRIC, Pipeline, Shards};
 use crate::shard_plan;
 use crate::stage_head::Published;
 
@@ -164,6 +165,11 @@ impl Run {
         match stage {
             Stage::Train => {}
             Stage::Evaluate => {
+                // Images from before there was a choice refuse the parameter, and go by the default.
+                let metric = pipeline.evaluate.as_ref().map(|e| &e.gate.metric);
+                if let Some(metric) = metric.filter(|metric| *metric != DEFAULT_METRIC) {
+                    params.insert(GATE_METRIC.to_owned(), json!(metric));
+                }
                 if let Some(seen) = &self.champion_seen {
                     let champion = &seen.champion;
                     params.insert("champion_candidate".to_owned(), json!(champion.candidate));

@@ -798,6 +798,55 @@ fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
     ));
 }
 
+#[test]
+fn evaluate_is_told_the_gates_metric_where_it_is_not_the_default() {
+    let told = |gate: &str| {
+        let mut story = Story::of(&SPEC.replace("[recommend]", &format!("{gate}[recommend]")));
+        story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+        story.succeeds(Stage::Train, |_| {});
+        let Some(Action::Submit(submit)) = story.run.pending.first().map(|p| &p.action) else {
+            panic!("evaluate is submitted, not {:?}", story.run.pending)
+        };
+        assert_eq!(submit.name.stage, Stage::Evaluate);
+        submit.document.params.get("gate_metric").cloned()
+    };
+
+    assert_eq!(
+        told("[evaluate.gate]\nmetric = \"hr_at_10\"\n"),
+        Some(json!("hr_at_10"))
+    );
+    assert_eq!(
+        told("[evaluate.gate]\nmetric = \"ndcg_at_10\"\n"),
+        None,
+        "an image from before there was a choice would refuse the parameter"
+    );
+    assert_eq!(told(""), None);
+}
+
+#[test]
+fn a_metric_that_evaluate_does_not_go_by_is_a_wrong_configuration_and_no_bug() {
+    let mut story = Story::of(&SPEC.replace(
+        "[recommend]",
+        "[evaluate.gate]\nmetric = \"hr_at_10\"\n[recommend]",
+    ));
+    story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    story.succeeds(Stage::Train, |_| {});
+
+    story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics())));
+
+    let Some(End::Failed {
+        class, evidence, ..
+    }) = &story.run.end
+    else {
+        panic!("it cannot be judged: {:?}", story.run.end)
+    };
+    assert_eq!(*class, Class::BadConfiguration);
+    assert!(
+        evidence.contains("`hr_at_10`") && evidence.contains("`ndcg_at_10`"),
+        "{evidence}"
+    );
+}
+
 /// Any fact that may reach the ledger of a run at all.
 fn any_fact() -> impl Strategy<Value = usize> {
     0..FACTS

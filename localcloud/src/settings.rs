@@ -46,7 +46,7 @@ pub struct Settings {
     pub chaos: Option<Chaos>,
     /// Scales the waits before the second and third try of a failed asynchronous invocation (1 and 2 minutes at 1.0).
     pub async_retry_scale: f64,
-    /// Scales job time-outs and the 30 seconds between SIGTERM and SIGKILL.
+    /// Scales job time-outs and the template's time between SIGTERM and SIGKILL.
     pub job_time_scale: f64,
 }
 

@@ -13,8 +13,6 @@ use super::host::Host;
 use super::job::Placement;
 use crate::template::Market;
 
-/// ECS's default between SIGTERM and SIGKILL of a stopped task.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a program has left when its host shuts down under it.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
@@ -133,6 +131,7 @@ async fn attempt(
         .filter(|_| queue.market == Market::Spot)
         .and_then(|strikes| strikes.host())
         .map(|(after, how)| (Instant::now() + after, how));
+    let stop_timeout = queue.stop_timeout.mul_f64(batch.hosts.time_scale);
     let mut stopping: Option<Stopping> = None;
     let mut kill_at: Option<Instant> = None;
     let status = loop {
@@ -143,7 +142,7 @@ async fn attempt(
                     stopping = Some(Stopping::Terminated(reason));
                     times_out = None;
                     work.terminate();
-                    kill_at = Some(Instant::now() + STOP_TIMEOUT.mul_f64(batch.hosts.time_scale));
+                    kill_at = Some(Instant::now() + stop_timeout);
                 }
                 Some(Order::Terminate(_)) => {} // It is being stopped; the first reason stays.
                 Some(Order::Reclaim(Reclaim::WithNotice(lead))) => {
@@ -172,7 +171,7 @@ async fn attempt(
                 times_out = None;
                 stopping = Some(Stopping::TimedOut);
                 work.terminate();
-                kill_at = Some(Instant::now() + STOP_TIMEOUT.mul_f64(batch.hosts.time_scale));
+                kill_at = Some(Instant::now() + stop_timeout);
             }
             () = at(host_ends) => {
                 host_ends = None;

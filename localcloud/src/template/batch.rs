@@ -1,9 +1,12 @@
 //! Queues and job definitions as the template declares them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::intrinsics::{Scope, as_text};
+use super::stop_timeout::stop_timeout;
 use crate::errors::StartError;
 
 /// Where a queue's hosts come from.
@@ -37,6 +40,8 @@ pub(crate) struct Queue {
     pub(crate) max_vcpus: Option<u64>,
     /// For which reasons a job that waits is cancelled, and after how many seconds.
     pub(crate) time_limits: Vec<(String, u64)>,
+    /// How long the hosts of its first compute environment leave a container from SIGTERM to SIGKILL.
+    pub(crate) stop_timeout: Duration,
 }
 
 /// `AWS::Batch::JobDefinition`, always revision 1.
@@ -119,7 +124,7 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
     entries.sort();
     let (_, first) = entries.first().ok_or_else(order_error)?;
 
-    let (mut market, mut instance_type) = (None, None);
+    let (mut market, mut instance_type, mut stops_after) = (None, None, Duration::ZERO);
     let (mut all_types, mut max_vcpus, mut is_open) = (Vec::new(), None, false);
     for (environment, kind, environment_body) in scope.resources()? {
         let id = scope
@@ -146,6 +151,7 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
         if id == *first {
             // A family such as `g5` or `optimal` says nothing about a size or a price.
             instance_type = types.iter().find(|name| name.contains('.')).cloned();
+            stops_after = stop_timeout(scope, &resources)?;
             market = match resources.get("Type").and_then(Value::as_str) {
                 Some("SPOT") => Some(Market::Spot),
                 Some("EC2") => Some(Market::OnDemand),
@@ -199,6 +205,7 @@ pub(super) fn queue(scope: &Scope, logical_id: &str, body: &Value) -> Result<Que
         instance_types: all_types,
         max_vcpus,
         time_limits,
+        stop_timeout: stops_after,
         market: market.ok_or_else(|| {
             fail(
                 "ComputeEnvironmentOrder",

@@ -75,6 +75,8 @@ pub struct DeclaredQueue<'t> {
     pub instance_types: &'t [String],
     /// The most vCPUs of one of its environments.
     pub max_vcpus: Option<u64>,
+    /// From SIGTERM to SIGKILL of a container that its hosts stop.
+    pub stop_timeout: std::time::Duration,
 }
 
 /// Something that wakes functions.
@@ -248,6 +250,7 @@ impl Declared {
             is_fair_share: queue.fair_share,
             instance_types: &queue.instance_types,
             max_vcpus: queue.max_vcpus,
+            stop_timeout: queue.stop_timeout,
         })
     }
 
@@ -311,6 +314,8 @@ impl Declared {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -350,6 +355,40 @@ mod tests {
         assert_eq!(
             sent,
             Ok(json!({"pipeline": "recommender", "tick": "2026-11-23T02:00:00Z"}))
+        );
+    }
+
+    /// What the agents count on, and what every host of theirs gives them.
+    #[test]
+    fn a_stopped_container_has_as_long_as_the_templates_hosts_give_it() {
+        let template = declared();
+
+        let given: BTreeSet<_> = template
+            .queues()
+            .map(|queue| queue.stop_timeout.as_secs().to_string())
+            .collect();
+
+        let told: BTreeSet<_> = template
+            .of_kind("AWS::Batch::JobDefinition")
+            .filter_map(|(_, definition)| {
+                let properties = definition.properties.as_ref().ok()?;
+                let variables = properties.pointer("/ContainerProperties/Environment")?;
+                let is_it = |v: &&Value| v["Name"] == "TRAINSPOT_STOP_TIMEOUT_S";
+                Some(variables.as_array()?.iter().find(is_it)?["Value"].clone())
+            })
+            .filter_map(|value| value.as_str().map(str::to_owned))
+            .collect();
+        assert_eq!(given, BTreeSet::from(["110".to_owned()]));
+        assert_eq!(told, given);
+
+        let other = TEMPLATE.replace("ECS_CONTAINER_STOP_TIMEOUT=110s", "");
+        let image = format!("trainer@sha256:{}", "0".repeat(64));
+        let without = Declared::parse(&other, &[("ImageUri".to_owned(), image)].into())
+            .expect("the template is read");
+        assert!(
+            without
+                .queues()
+                .all(|queue| queue.stop_timeout.as_secs() == 30)
         );
     }
 

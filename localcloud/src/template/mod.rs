@@ -10,6 +10,7 @@ mod intrinsics;
 mod names;
 mod rules;
 mod stack;
+mod stop_timeout;
 
 #[cfg(test)]
 pub(crate) use batch::RetryRule;

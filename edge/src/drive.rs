@@ -8,6 +8,7 @@ mod act;
 mod admit;
 mod entered;
 mod look;
+mod shard_records;
 mod sweep;
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ use trainspot_shared::layout;
 use trainspot_shared::measure;
 use trainspot_shared::pipeline::SpecError;
 use trainspot_shared::pipeline_head::PipelineHead;
-use trainspot_shared::run::{Observation, Run};
+use trainspot_shared::run::{Need, Observation, Run};
 
 pub use admit::{AdmitError, Admitted, admit};
 pub use sweep::{SweepError, Swept, sweep};
@@ -91,6 +92,8 @@ pub async fn drive<E: Edge>(
     };
     let mut known = read().await?;
     let mut inbox = observations;
+    // Thousands of records are not read again because somebody else saved meanwhile: they do not change.
+    let mut account: Option<Vec<Observation>> = None;
     for _ in 0..ROUNDS {
         let now = edge.now();
         let mut run = known.document.clone();
@@ -100,7 +103,7 @@ pub async fn drive<E: Edge>(
             overwrite_the_end(settings, &mut run, observation);
         }
         // A look that fails ends the looking, not the rest: what was decided before it is saved and carried out.
-        let looked = look_around(edge, settings, &mut run, now).await;
+        let looked = look_around(edge, settings, &mut run, &mut account, now).await;
         let claimed = run.claim(&nonce, by, now, lease);
         if run == known.document {
             return looked.map(|()| run);
@@ -163,17 +166,26 @@ fn take_in(
     Ok(())
 }
 
-/// Looks at what the run needs and takes it in, as long as it needs something else then.
+/// Looks at what the run needs and takes it in, as long as it needs something else then. `account`: its records,
+/// once they were read.
 async fn look_around<E: Edge>(
     edge: &E,
     settings: &Settings,
     run: &mut Run,
+    account: &mut Option<Vec<Observation>>,
     now: Timestamp,
 ) -> Result<(), DriveError> {
     let mut looked_at = Vec::new();
     while let Some(need) = run.needs().filter(|need| !looked_at.contains(need)) {
         looked_at.push(need);
-        for observation in Box::pin(look::look(edge, settings, run, need)).await? {
+        let seen = match account.take().filter(|_| need == Need::Records) {
+            Some(account) => account,
+            None => Box::pin(look::look(edge, settings, run, need)).await?,
+        };
+        if need == Need::Records {
+            *account = Some(seen.clone());
+        }
+        for observation in seen {
             take_in(settings, run, &observation, now)?;
         }
     }

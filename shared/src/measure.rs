@@ -39,7 +39,7 @@ pub enum Metric {
     Reclaims,
     /// A stage is submitted on-demand after Spot.
     MovesToOnDemand,
-    /// Of the host time that attempts told of, the share in which nothing was done twice.
+    /// Of the time that attempts told of, the share in which nothing was done twice.
     Goodput,
     /// What a run cost.
     DollarsSpent,

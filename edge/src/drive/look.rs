@@ -13,12 +13,13 @@ use trainspot_shared::layout::{self, file};
 use trainspot_shared::pipeline::DataSpec;
 use trainspot_shared::pipeline_head::PipelineHead;
 use trainspot_shared::run::{
-    ChampionSeen, DataSeen, Need, Observation, PinnedDataset, Platform, Run, SeenBefore, StageEnd,
+    ChampionSeen, DataSeen, Need, Observation, PinnedDataset, Platform, Run, SHARDS_ITEMISED,
+    SeenBefore, StageEnd,
     SubmissionRecord,
 };
 use trainspot_shared::stage_head::StageHead;
 
-use super::{DriveError, Edge};
+use super::{DriveError, Edge, shard_records};
 use crate::cas;
 use crate::chain::chain;
 use crate::settings::Settings;
@@ -26,8 +27,6 @@ use crate::store::StoreError;
 
 /// Shard heads are read, and written, so many at a time.
 pub(super) const HEADS_AT_ONCE: usize = 32;
-/// A fan-out's attempts are read one by one only while they are few; the gather stage sums the rest up.
-const SHARDS_ITEMISED: u32 = 64;
 
 /// What is seen where `need` points.
 pub(super) async fn look<E: Edge>(
@@ -45,9 +44,11 @@ pub(super) async fn look<E: Edge>(
         }
         Need::Data => Ok(vec![Observation::Data(data(edge, settings, run).await?)]),
         Need::StageEnd(stage) => stage_end(edge, settings, run, stage).await,
-        Need::Records => Ok(vec![Observation::Records(
-            records(edge, settings, run).await?,
-        )]),
+        Need::Records => {
+            let mut seen = shard_records::sums(edge, settings, run).await?;
+            seen.push(Observation::Records(records(edge, settings, run).await?));
+            Ok(seen)
+        }
     }
 }
 
@@ -360,6 +361,7 @@ async fn records<E: Edge>(
                         .filter(|key| key.rsplit('/').next() == Some(file::ATTEMPT)),
                 );
             }
+            // They are summed up.
             Some(_) => {}
         }
     }

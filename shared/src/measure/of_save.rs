@@ -103,12 +103,12 @@ fn of_review(run: &Run, to: &mut Vec<Measure>) {
     }
     let bill = Bill::of(run);
     let totals = &bill.totals;
-    let host_s = totals.spot_s + totals.on_demand_s;
-    if host_s > 0.0 {
-        let repeated_s = totals.repeated_s().min(host_s);
+    let attempt_s = totals.attempt_s;
+    if attempt_s > 0.0 {
+        let repeated_s = totals.repeated_s().min(attempt_s);
         to.push(Measure {
             metric: Metric::Goodput,
-            value: 100.0 * (host_s - repeated_s) / host_s,
+            value: 100.0 * (attempt_s - repeated_s) / attempt_s,
         });
     }
     // Where nothing ran, or nothing is known, a zero would be a lie in every average.
@@ -136,9 +136,11 @@ fn reclaims_of_children(run: &Run) -> usize {
         let parent = id.split(':').next().unwrap_or(id);
         parents.contains(parent)
     };
-    run.records()
+    let kept = run
+        .records()
         .into_iter()
         .filter(|record| is_child(&record.job_id))
         .filter(|record| record.notice.as_deref() == Some("spot_notice"))
-        .count()
+        .count();
+    kept + run.shard_sums().map(|sums| sums.reclaims).sum::<usize>()
 }

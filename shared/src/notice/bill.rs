@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::spell::{counted, duration};
 use crate::cost::PriceList;
-use crate::run::{Repeated, Run, Totals};
+use crate::run::{Gaps, Repeated, Run, Totals};
 
 /// How much of a run's cost is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,15 +27,26 @@ pub struct Bill {
     pub totals: Totals,
     /// How much is known.
     pub known: Known,
-    /// Attempts that Batch counted and that left no record.
+    /// Attempts that there were and that left no record.
     pub unrecorded: usize,
+    /// Shards of which no record was found at all.
+    pub silent_shards: usize,
+    /// Shards whose records were not read.
+    pub unread_shards: usize,
 }
 
 impl Bill {
     /// Of the run as the ledger stands.
     pub fn of(run: &Run) -> Self {
         let totals = run.totals();
-        let unrecorded = unrecorded_attempts(run);
+        let gaps = if run.is_reviewed {
+            run.gaps()
+        } else {
+            Gaps::default()
+        };
+        let unrecorded = unrecorded_attempts(run) + gaps.attempts;
+        let unread_shards = run.shard_sums().map(|sums| sums.unread).sum();
+        let has_gaps = unrecorded + gaps.shards + unread_shards > 0;
         let has_jobs = run
             .stages
             .values()
@@ -46,7 +57,7 @@ impl Bill {
             Known::NothingRan
         } else if priced_s <= 0.0 {
             Known::Nothing
-        } else if totals.unpriced_s > 0.0 || unrecorded > 0 || !run.is_final() {
+        } else if totals.unpriced_s > 0.0 || has_gaps || !run.is_final() {
             Known::Part
         } else {
             Known::Everything
@@ -55,6 +66,8 @@ impl Bill {
             totals,
             known,
             unrecorded,
+            silent_shards: gaps.shards,
+            unread_shards,
         }
     }
 
@@ -112,6 +125,24 @@ impl Bill {
                 counted(self.unrecorded, "attempt")
             ));
         }
+        if self.silent_shards > 0 {
+            caveats.push(format!(
+                "No record was found of {}; what they cost, if they ran, is not in it.",
+                counted(self.silent_shards, "shard")
+            ));
+        }
+        if self.unread_shards > 0 {
+            caveats.push(format!(
+                "There was no time to read the records of {}; what they cost is not in it.",
+                counted(self.unread_shards, "shard")
+            ));
+        }
+        let host_s = self.totals.spot_s + self.totals.on_demand_s;
+        if self.totals.attempt_s - host_s >= 1.0 {
+            caveats.push(
+                "Attempts that were at work on one host at once share its time; if other runs used it too, it is counted here whole.".to_owned(),
+            );
+        }
         if !is_final {
             caveats.push("The run is still at work: the sums are made at its end.".to_owned());
         }
@@ -168,13 +199,14 @@ pub(crate) fn interruption(repeated: &Repeated) -> String {
 }
 
 /// Attempts of plain jobs that Batch counted and whose agents told nothing. An array's parent has no
-/// attempts of its own and its children are not in the ledger, so a fan-out is not counted here.
+/// attempts of its own, and its children are not in the ledger: see [`Run::gaps`].
 fn unrecorded_attempts(run: &Run) -> usize {
     if !run.is_reviewed {
         return 0;
     }
     run.stages
         .values()
+        .filter(|stage| stage.shard_sums.is_none())
         .flat_map(|stage| &stage.submissions)
         .flat_map(|submission| submission.jobs.iter().map(move |job| (submission, job)))
         .filter(|(_, job)| job.array.is_none())

@@ -174,7 +174,9 @@ fn text(run: &Run, kind: NoticeKind, id: &str) -> String {
 /// What had to be done twice.
 fn lost(run: &Run, bill: &Bill, body: &mut Body) {
     let repeated = &bill.totals.repeated;
-    if repeated.is_empty() {
+    let of_shards: usize = run.shard_sums().map(|sums| sums.interruptions).sum();
+    let interruptions = repeated.len() + of_shards;
+    if interruptions == 0 {
         if run.is_reviewed && !run.stages.is_empty() {
             body.say("No work was repeated.");
         }
@@ -183,7 +185,7 @@ fn lost(run: &Run, bill: &Bill, body: &mut Body) {
     body.say(&format!(
         "{}, {}; {} of work repeated in all.",
         counted(bill.totals.reclaims, "reclaim"),
-        counted(repeated.len(), "interruption"),
+        counted(interruptions, "interruption"),
         super::spell::duration(bill.totals.repeated_s())
     ));
     for one in repeated.iter().take(LISTED_MAX) {
@@ -193,6 +195,12 @@ fn lost(run: &Run, bill: &Bill, body: &mut Body) {
         body.item(&format!(
             "... and {} more, in the report.",
             repeated.len() - LISTED_MAX
+        ));
+    }
+    if of_shards > 0 {
+        body.item(&format!(
+            "{} of shards.",
+            counted(of_shards, "interruption")
         ));
     }
 }

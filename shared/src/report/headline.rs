@@ -69,7 +69,7 @@ pub(super) fn header(input: &ReportInput<'_>) -> Markup {
                     dt { "Reclaims" }
                     dd {
                         (bill.totals.reclaims)
-                        @if !bill.totals.repeated.is_empty() { " " small { (duration(bill.totals.repeated_s())) " of work repeated" } }
+                        @if !bill.totals.repeated.is_empty() || bill.totals.shards_repeated_s > 0.0 { " " small { (duration(bill.totals.repeated_s())) " of work repeated" } }
                     }
                 }
             }

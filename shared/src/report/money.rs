@@ -1,71 +1,20 @@
 //! What the run cost, by stage, market and host type, and what the same hours would have cost.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use super::ReportInput;
-use crate::cost::{self, Usd};
-use crate::identity::{Market, Stage};
 use crate::notice::bill::{Bill, Known, interruption};
-use crate::notice::spell::{counted, duration, seconds_between};
+use crate::notice::spell::{counted, duration};
 use crate::notice::what_happened::market;
-use crate::run::Run;
 
 const INTERRUPTIONS_MAX: usize = 100;
-
-/// One line of the bill.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Line {
-    pub(super) attempts: usize,
-    pub(super) seconds: f64,
-    /// Paid and on-demand; none while an attempt of the line has no price.
-    pub(super) amounts: Option<(Usd, Usd)>,
-}
-
-/// The bill's lines. They add up to [`Run::totals`].
-pub(super) fn lines(run: &Run) -> BTreeMap<(Stage, bool, String), Line> {
-    let mut lines: BTreeMap<(Stage, bool, String), Line> = BTreeMap::new();
-    for record in run.records() {
-        // As the ledger's sums read it.
-        let is_on_demand = record.life_cycle.as_deref() == Some("on-demand");
-        let market = if is_on_demand {
-            Market::OnDemand
-        } else {
-            Market::Spot
-        };
-        let kind = record.instance_type.clone().unwrap_or_default();
-        let seconds = seconds_between(record.started_at, record.ended_at);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "never negative; attempts last hours"
-        )]
-        let whole = seconds.ceil() as u64;
-        let amounts = cost::price(&kind, market)
-            .zip(cost::price(&kind, Market::OnDemand))
-            .map(|(paid, full)| {
-                (
-                    cost::cost_of(whole, paid.usd_per_hour),
-                    cost::cost_of(whole, full.usd_per_hour),
-                )
-            });
-        let line = lines.entry((record.stage, is_on_demand, kind)).or_default();
-        line.attempts += 1;
-        line.seconds += seconds;
-        if let Some((paid, full)) = amounts {
-            let (paid_before, full_before) = line.amounts.unwrap_or_default();
-            line.amounts = Some((paid_before + paid, full_before + full));
-        }
-    }
-    lines
-}
 
 /// The section.
 pub(super) fn section(input: &ReportInput<'_>) -> Markup {
     let run = input.run;
     let bill = Bill::of(run);
-    let lines = lines(run);
+    // They add up to the ledger's own sums.
+    let lines = run.host_lines();
     html! {
         p { (bill.money()) }
         @if lines.is_empty() {
@@ -76,12 +25,12 @@ pub(super) fn section(input: &ReportInput<'_>) -> Markup {
                     th { "Stage" } th { "Market" } th { "Host" } th.n { "Attempts" } th.n { "Host time" }
                     th.n { "Cost" } th.n { "On-demand" } th.n { "Saved" }
                 } }
-                tbody { @for ((stage, is_on_demand, kind), line) in &lines { tr {
-                    th scope="row" { (stage) }
-                    td { (market(Some(if *is_on_demand { Market::OnDemand } else { Market::Spot }))) }
-                    td { @if kind.is_empty() { "not told" } @else { (kind) } }
+                tbody { @for line in &lines { tr {
+                    th scope="row" { (line.stage) }
+                    td { (market(Some(line.market))) }
+                    td { @if line.instance_type.is_empty() { "not told" } @else { (line.instance_type) } }
                     td.n { (line.attempts) }
-                    td.n { (duration(line.seconds)) }
+                    td.n { (duration(line.host_s)) }
                     @match line.amounts {
                         Some((paid, full)) => { td.n { (paid) } td.n { (full) } td.n { (full - paid) } }
                         None => { td.n { "unknown" } td.n { "unknown" } td.n { "unknown" } }
@@ -89,7 +38,7 @@ pub(super) fn section(input: &ReportInput<'_>) -> Markup {
                 } } }
                 tfoot { tr {
                     th scope="row" { "All" } td {} td {}
-                    td.n { (lines.values().map(|line| line.attempts).sum::<usize>()) }
+                    td.n { (lines.iter().map(|line| line.attempts).sum::<usize>()) }
                     td.n { (duration(bill.totals.spot_s + bill.totals.on_demand_s)) }
                     @if bill.has_amounts() {
                         td.n { (bill.totals.cost) } td.n { (bill.totals.on_demand_cost) } td.n { (bill.totals.saved()) }

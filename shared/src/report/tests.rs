@@ -405,7 +405,7 @@ proptest! {
         let run = story.so_far();
 
         let (mut paid, mut full) = (Usd::ZERO, Usd::ZERO);
-        for line in money::lines(&run).values() {
+        for line in run.host_lines() {
             let (line_paid, line_full) = line.amounts.unwrap_or_default();
             paid += line_paid;
             full += line_full;

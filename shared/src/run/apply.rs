@@ -15,7 +15,7 @@ fn seconds(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Batch gives a terminated container 30 s; its agent then ships its record, and the event may be lost.
+/// A terminated container has almost two minutes; its agent then ships its record, and the event may be lost.
 const REVIEW_WAITS: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whoever may mend a policy hears of it from an alarm first.
@@ -47,6 +47,7 @@ impl Run {
             Observation::Admission(admission) => self.see_admission(*admission, now),
             Observation::Data(data) => self.see_data(data, &pipeline, platform, now),
             Observation::StageEnded(end) => self.end_stage(end, &pipeline, platform, now),
+            Observation::ShardsSummed { stage, sums } => self.see_shard_sums(*stage, sums),
             Observation::Records(records) => self.review(records, &pipeline, now),
             Observation::Carried { id, nonce, outcome } => {
                 self.carried(id, nonce, outcome, &pipeline, platform, now)

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Action, End, Phase, Run};
+use super::{Action, End, Phase, Run, ShardSums};
 use crate::attempt::AttemptRecord;
+use crate::identity::Stage;
 use crate::notice;
 use crate::pipeline::{NoticeKind, Pipeline};
 use crate::pipeline_head::LastSuccess;
@@ -22,6 +23,17 @@ impl Run {
         self.end = Some(end);
         self.ended_at = Some(now);
         self.closing = None;
+        Vec::new()
+    }
+
+    /// A large fan-out was summed up, for the review that follows.
+    pub(super) fn see_shard_sums(&mut self, stage: Stage, sums: &ShardSums) -> Vec<Action> {
+        if self.is_final()
+            && !self.is_reviewed
+            && let Some(record) = self.stages.get_mut(&stage)
+        {
+            record.shard_sums = Some(sums.clone());
+        }
         Vec::new()
     }
 

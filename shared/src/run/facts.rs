@@ -3,9 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Run;
+use super::host_time::{
+    HostLine, cost_of, host_lines, host_seconds, length_s, market_of, seconds_between,
+};
+use super::shard_sums::{ShardSums, gaps, was_reclaimed};
+use super::{Gaps, Run};
 use crate::attempt::AttemptRecord;
-use crate::cost::{self, Usd};
+use crate::cost::Usd;
 use crate::identity::{Market, Stage};
 
 /// Work that had to be done twice, and the pause before it.
@@ -32,7 +36,10 @@ pub struct Repeated {
 /// The sums.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Host seconds on Spot.
+    /// The attempts' own lengths, in seconds.
+    #[serde(default)]
+    pub attempt_s: f64,
+    /// Host seconds on Spot: a host on which several attempts were at work at once is counted once.
     pub spot_s: f64,
     /// Host seconds on-demand.
     pub on_demand_s: f64,
@@ -44,8 +51,11 @@ pub struct Totals {
     pub unpriced_s: f64,
     /// Hosts taken back with a notice.
     pub reclaims: usize,
-    /// Every interruption.
+    /// Every interruption of an attempt whose record is kept.
     pub repeated: Vec<Repeated>,
+    /// Seconds of work that were done twice by attempts whose records are not.
+    #[serde(default)]
+    pub shards_repeated_s: f64,
 }
 
 impl Totals {
@@ -56,13 +66,13 @@ impl Totals {
 
     /// Seconds of work that were done twice.
     pub fn repeated_s(&self) -> f64 {
-        // From 0.0 on: the empty sum of floats is -0.0, and it would be shown.
-        self.repeated.iter().fold(0.0, |sum, r| sum + r.repeated_s)
+        let kept = self.repeated.iter();
+        kept.fold(self.shards_repeated_s, |sum, r| sum + r.repeated_s)
     }
 }
 
 impl Run {
-    /// Every attempt's record, by stage, submission, shard and attempt.
+    /// Every attempt's record that the ledger keeps, by stage, submission, shard and attempt.
     pub fn records(&self) -> Vec<&AttemptRecord> {
         let mut all: Vec<_> = self
             .stages
@@ -74,28 +84,49 @@ impl Run {
         all
     }
 
+    /// The sums of the fan-outs whose attempts are not kept one by one.
+    pub fn shard_sums(&self) -> impl Iterator<Item = &ShardSums> {
+        let stages = self.stages.values();
+        stages.filter_map(|stage| stage.shard_sums.as_ref())
+    }
+
+    /// What each kind of host did for each stage.
+    pub fn host_lines(&self) -> Vec<HostLine> {
+        let mut lines = host_lines(&self.records());
+        lines.extend(self.shard_sums().flat_map(|sums| sums.lines.clone()));
+        lines.sort_by(|a, b| a.key().cmp(&b.key()));
+        lines
+    }
+
     /// The sums over all records.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        let records = self.records();
-        for record in &records {
-            let seconds = seconds_between(record.started_at, record.ended_at);
-            match market_of(record) {
-                Market::Spot => totals.spot_s += seconds,
-                Market::OnDemand => totals.on_demand_s += seconds,
+        for line in self.host_lines() {
+            totals.attempt_s += line.attempt_s;
+            match line.market {
+                Market::Spot => totals.spot_s += line.host_s,
+                Market::OnDemand => totals.on_demand_s += line.host_s,
             }
-            let paid = cost_of(record, market_of(record), seconds);
-            match (paid, cost_of(record, Market::OnDemand, seconds)) {
-                (Some(paid), Some(full)) => {
+            match line.amounts {
+                Some((paid, full)) => {
                     totals.cost += paid;
                     totals.on_demand_cost += full;
                 }
-                _ => totals.unpriced_s += seconds,
+                None => totals.unpriced_s += line.host_s,
             }
-            totals.reclaims += usize::from(record.notice.as_deref() == Some("spot_notice"));
         }
-        let interruptions = interruptions(&records);
-        totals.repeated = interruptions.map(|(a, b)| repeated(a, b)).collect();
+        let records = self.records();
+        totals.reclaims = records
+            .iter()
+            .filter(|record| was_reclaimed(record))
+            .count();
+        totals.repeated = interruptions(&records)
+            .map(|(a, b)| repeated(a, b))
+            .collect();
+        for sums in self.shard_sums() {
+            totals.reclaims += sums.reclaims;
+            totals.shards_repeated_s += sums.repeated_s;
+        }
         totals
     }
 
@@ -103,52 +134,76 @@ impl Run {
     /// as the price file knows it.
     pub fn wasted(&self) -> Usd {
         let records = self.records();
-        interruptions(&records)
-            .filter_map(|(before, after)| {
-                let again_s = repeated(before, after).repeated_s;
-                cost_of(after, market_of(after), again_s)
-            })
-            .sum()
+        let host_s = host_seconds(&records);
+        let of_shards = self.shard_sums().map(|sums| sums.wasted);
+        wasted(&records, &host_s) + of_shards.sum()
+    }
+
+    /// What no record was found of in the fan-outs.
+    pub fn gaps(&self) -> Gaps {
+        let records = self.records();
+        let mut all = Gaps::default();
+        for (stage, record) in self
+            .stages
+            .iter()
+            .filter(|(_, stage)| stage.shards.is_some())
+        {
+            let of_stage = || records.iter().copied().filter(|r| r.stage == *stage);
+            let gaps = match &record.shard_sums {
+                Some(sums) => sums.gaps,
+                None => gaps(record, &of_stage().collect::<Vec<_>>()),
+            };
+            all.attempts += gaps.attempts;
+            all.shards += gaps.shards;
+        }
+        all
     }
 }
 
-/// Where the host said that it was; the hosts of laptops say nothing and count as Spot.
-fn market_of(record: &AttemptRecord) -> Market {
-    match record.life_cycle.as_deref() {
-        Some("on-demand") => Market::OnDemand,
-        _ => Market::Spot,
-    }
-}
-
-/// So many seconds of the attempt's host; none when its price is not known.
-fn cost_of(record: &AttemptRecord, market: Market, seconds: f64) -> Option<Usd> {
-    let price = cost::price(record.instance_type.as_deref()?, market)?;
-    // Billed by the second; a begun one counts.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "never negative; attempts last hours"
-    )]
-    let whole = seconds.ceil() as u64;
-    Some(cost::cost_of(whole, price.usd_per_hour))
+/// What was paid for work that was done twice: `host_s` are the seconds that each record answers for.
+pub(super) fn wasted(records: &[&AttemptRecord], host_s: &[f64]) -> Usd {
+    let answering: Vec<_> = records
+        .iter()
+        .copied()
+        .zip(host_s.iter().copied())
+        .collect();
+    answering
+        .windows(2)
+        .filter_map(|pair| {
+            let [(before, _), (after, host_s)] = pair else {
+                return None;
+            };
+            let length_s = length_s(after);
+            let share = if length_s > 0.0 {
+                host_s / length_s
+            } else {
+                1.0
+            };
+            let again_s = repeated(before, after).repeated_s * share;
+            follows(before, after).then(|| cost_of(after, market_of(after), again_s))?
+        })
+        .sum()
 }
 
 /// Each attempt that another one followed, with that one.
-fn interruptions<'r>(
+pub(super) fn interruptions<'r>(
     records: &'r [&'r AttemptRecord],
 ) -> impl Iterator<Item = (&'r AttemptRecord, &'r AttemptRecord)> {
     records.windows(2).filter_map(|pair| {
         let [before, after] = pair else { return None };
-        // With a record missing in between, nobody knows what was lost where.
-        let is_next = (before.submission == after.submission
-            && before.attempt + 1 == after.attempt)
-            || (before.submission + 1 == after.submission && after.attempt == 1);
-        let is_same = (before.stage, before.shard) == (after.stage, after.shard);
-        (is_same && is_next).then_some((*before, *after))
+        follows(before, after).then_some((*before, *after))
     })
 }
 
-fn repeated(before: &AttemptRecord, after: &AttemptRecord) -> Repeated {
+/// With a record missing in between, nobody knows what was lost where.
+fn follows(before: &AttemptRecord, after: &AttemptRecord) -> bool {
+    let is_next = (before.submission == after.submission && before.attempt + 1 == after.attempt)
+        || (before.submission + 1 == after.submission && after.attempt == 1);
+    let is_same = (before.stage, before.shard) == (after.stage, after.shard);
+    is_same && is_next
+}
+
+pub(super) fn repeated(before: &AttemptRecord, after: &AttemptRecord) -> Repeated {
     let last_step = before.last_step.unwrap_or(0);
     let resumed_from = after.resumed_from.unwrap_or(0);
     let steps = last_step.saturating_sub(resumed_from);
@@ -160,7 +215,7 @@ fn repeated(before: &AttemptRecord, after: &AttemptRecord) -> Repeated {
     Repeated {
         stage: before.stage,
         interrupted: (before.submission, before.attempt),
-        is_reclaim: before.notice.as_deref() == Some("spot_notice"),
+        is_reclaim: was_reclaimed(before),
         at: before.notice_at.unwrap_or(before.ended_at),
         last_step,
         resumed_from,
@@ -169,8 +224,4 @@ fn repeated(before: &AttemptRecord, after: &AttemptRecord) -> Repeated {
             .program_started_at
             .map_or(0.0, |started| seconds_between(before.ended_at, started)),
     }
-}
-
-fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
-    to.duration_since(from).as_secs_f64().max(0.0)
 }

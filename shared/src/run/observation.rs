@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, PinnedDataset, ProgressSeen};
+use super::{Outcome, PinnedDataset, ProgressSeen, ShardSums};
 use crate::attempt::AttemptRecord;
 use crate::batch_event::{JobSeen, JobStatus};
 use crate::champion::Champion;
 use crate::failure::{Class, Verdict};
 use crate::host_shape::Wants;
+use crate::identity::Stage;
 use crate::metrics::Metrics;
 use crate::pipeline_head::Admission;
 use crate::stage_head::StageHead;
@@ -52,7 +53,7 @@ pub enum DataSeen {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageEnd {
     /// Which.
-    pub stage: crate::identity::Stage,
+    pub stage: Stage,
     /// Its head; none if no grant was ever written.
     pub head: Option<StageHead>,
     /// Of a failed attempt whose end Batch's own words do not explain: what its agent left.
@@ -80,6 +81,13 @@ pub enum Observation {
     Data(DataSeen),
     /// A stage's end.
     StageEnded(Box<StageEnd>),
+    /// What the attempts of a fan-out came to that are not kept one by one; comes before the others' records.
+    ShardsSummed {
+        /// Of which stage.
+        stage: Stage,
+        /// The sums.
+        sums: ShardSums,
+    },
     /// All attempts' records, after the end.
     Records(Vec<AttemptRecord>),
     /// An action was carried out, or not.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::ShardSums;
 use crate::attempt::AttemptRecord;
 use crate::batch_event::JobSeen;
 use crate::failure::Verdict;
@@ -21,6 +22,9 @@ pub struct StageRecord {
     /// How many shards, in a fan-out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
+    /// What a fan-out's attempts came to, where they are not kept one by one: made at the run's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_sums: Option<ShardSums>,
 }
 
 /// What the queue said of a job at its head that it could not place.
@@ -121,6 +125,13 @@ impl SubmissionRecord {
     /// Whether Batch would not have it: of a submission that never became a job only that is a verdict.
     pub fn is_refused(&self) -> bool {
         self.not_submitted.is_some() && self.verdict.is_some()
+    }
+
+    /// The shards that its array works on, in a fan-out of `all`.
+    pub fn shards_at_work(&self, all: Option<u32>) -> Vec<u32> {
+        self.shards
+            .clone()
+            .unwrap_or_else(|| (0..all.unwrap_or(0)).collect())
     }
 
     /// Whether no job of it can be at work.

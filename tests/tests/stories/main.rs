@@ -4,6 +4,7 @@ mod admission;
 mod champion;
 mod duplicates;
 mod failures;
+mod large_fan_outs;
 mod lost_answers;
 mod metrics;
 mod notices;

@@ -12,6 +12,8 @@ use super::pushed::results_bucket;
 
 /// The parameter above which `SpendAlarm` rings; 0 for none.
 const ALARM: &str = "MonthlyBudgetUsd";
+/// What a limit does.
+const UNENFORCED: &str = "max_usd_per_month is not enforced yet";
 /// How heads call a month.
 const MONTH: &str = "%Y-%m";
 
@@ -91,19 +93,28 @@ fn judge(check: &str, spent: f64, limit: Option<f64>, alarm: f64) -> Finding {
         Some(limit) if spent >= limit => Finding::bad(
             check,
             format!(
-                "${spent:.2} of the pipeline's ${limit:.2} are spent this month: it does not move to on-demand any more"
+                "${spent:.2} of the pipeline's ${limit:.2} are spent this month; {UNENFORCED}: its runs go on as before"
             ),
-            "`trainspot runs` says which runs cost it; raise max_usd_per_month and push, or wait for the next month",
+            "`trainspot runs` says which runs cost it; `trainspot pause` holds its next ones",
         ),
-        Some(limit) => Finding::ok(
+        Some(limit) if alarm > 0.0 => Finding::ok(
             check,
-            format!("${spent:.2} of ${limit:.2} this month; {rings}"),
+            format!("${spent:.2} of ${limit:.2} this month; {UNENFORCED}, {rings}"),
+        ),
+        Some(limit) => Finding::warn(
+            check,
+            format!(
+                "${spent:.2} of ${limit:.2} this month; {UNENFORCED}, and nobody would be told"
+            ),
+            format!(
+                "deploy with {ALARM}, so that SpendAlarm tells; then `trainspot pause` holds the next runs"
+            ),
         ),
         None if alarm > 0.0 => Finding::ok(check, format!("${spent:.2} this month; {rings}")),
         None => Finding::warn(
             check,
             format!("${spent:.2} this month; nothing bounds it and nobody would be told"),
-            format!("give max_usd_per_month in the spec, or deploy with {ALARM}"),
+            format!("deploy with {ALARM}, so that SpendAlarm tells"),
         ),
     }
 }
@@ -134,12 +145,22 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_reached_is_bad_and_none_at_all_a_warning() {
+    fn a_limit_that_is_reached_is_bad_and_one_that_nobody_hears_of_a_warning() {
         let verdict = |spent, limit, alarm| judge("spend", spent, limit, alarm).verdict;
 
-        assert_eq!(verdict(10.0, Some(150.0), 0.0), Verdict::Ok);
-        assert_eq!(verdict(150.0, Some(150.0), 0.0), Verdict::Bad);
+        assert_eq!(verdict(10.0, Some(150.0), 100.0), Verdict::Ok);
+        assert_eq!(verdict(10.0, Some(150.0), 0.0), Verdict::Warn);
+        assert_eq!(verdict(150.0, Some(150.0), 100.0), Verdict::Bad);
         assert_eq!(verdict(10.0, None, 100.0), Verdict::Ok);
         assert_eq!(verdict(10.0, None, 0.0), Verdict::Warn);
+    }
+
+    #[test]
+    fn nobody_is_told_that_a_limit_stops_anything() {
+        for (spent, alarm) in [(10.0, 0.0), (10.0, 100.0), (150.0, 0.0)] {
+            let told = judge("spend", spent, Some(150.0), alarm);
+
+            assert!(told.what.contains("is not enforced yet"), "{}", told.what);
+        }
     }
 }

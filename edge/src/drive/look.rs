@@ -14,8 +14,7 @@ use trainspot_shared::pipeline::DataSpec;
 use trainspot_shared::pipeline_head::PipelineHead;
 use trainspot_shared::run::{
     ChampionSeen, DataSeen, Need, Observation, PinnedDataset, Platform, Run, SHARDS_ITEMISED,
-    SeenBefore, StageEnd,
-    SubmissionRecord,
+    SeenBefore, StageEnd, SubmissionRecord,
 };
 use trainspot_shared::stage_head::StageHead;
 

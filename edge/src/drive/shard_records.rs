@@ -54,14 +54,15 @@ async fn of_stage<E: Edge>(
     let time = SignedDuration::try_from(settings.function_timeout).unwrap_or(SignedDuration::ZERO);
     let until = edge.now().checked_add(time / SHARE_OF_THE_TIME).ok();
     let is_over = || until.is_some_and(|until| edge.now() >= until);
-    let children = record
+    let children: Vec<(u32, u32)> = record
         .submissions
         .iter()
         .filter(|submission| submission.job_id.is_some() || !submission.jobs.is_empty())
         .flat_map(|submission| {
             let shards = submission.shards_at_work(record.shards);
             shards.into_iter().map(|shard| (submission.number, shard))
-        });
+        })
+        .collect();
     let bucket = &settings.results_bucket;
     let is_over = &is_over;
     let reads = futures::stream::iter(children).map(|(submission, shard)| async move {

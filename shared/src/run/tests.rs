@@ -802,7 +802,7 @@ fn a_worse_challenger_keeps_the_champion_with_fresh_recommendations() {
 fn evaluate_is_told_the_gates_metric_where_it_is_not_the_default() {
     let told = |gate: &str| {
         let mut story = Story::of(&SPEC.replace("[recommend]", &format!("{gate}[recommend]")));
-        story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+        story.see(&pinned(dataset()));
         story.succeeds(Stage::Train, |_| {});
         let Some(Action::Submit(submit)) = story.run.pending.first().map(|p| &p.action) else {
             panic!("evaluate is submitted, not {:?}", story.run.pending)
@@ -829,7 +829,7 @@ fn a_metric_that_evaluate_does_not_go_by_is_a_wrong_configuration_and_no_bug() {
         "[recommend]",
         "[evaluate.gate]\nmetric = \"hr_at_10\"\n[recommend]",
     ));
-    story.see(&Observation::Data(DataSeen::Pinned(dataset())));
+    story.see(&pinned(dataset()));
     story.succeeds(Stage::Train, |_| {});
 
     story.succeeds(Stage::Evaluate, |end| end.metrics = Some(Ok(metrics())));

@@ -8,7 +8,7 @@ use trainspot_edge::memory::{Call, CallKind, Written};
 use trainspot_shared::champion::Champion;
 use trainspot_shared::identity::{JobName, RunId};
 use trainspot_shared::pipeline_head::PipelineHead;
-use trainspot_shared::run::{Phase, Run};
+use trainspot_shared::run::{Need, Phase, Run};
 use trainspot_shared::stage_head::StageHead;
 
 use super::measured::Measured;
@@ -289,14 +289,15 @@ fn has_something_to_wait_for(run: &Run) -> bool {
         Phase::Queued | Phase::WaitingForData | Phase::Final => true,
         Phase::Promoting | Phase::Closing => false,
         _ => {
-            let stage = run.current_stage().and_then(|stage| run.stages.get(&stage));
-            let current = stage.and_then(|stage| stage.current());
+            let stage = run.current_stage();
+            let record = stage.and_then(|stage| run.stages.get(&stage));
+            let current = record.and_then(|record| record.current());
             let has_live_job = current.is_some_and(|current| {
                 current.job_id.is_some()
                     && current.job().is_none_or(|job| !job.status.is_terminal())
             });
             // Its job has ended and nobody could look at what it left: every sweep looks again.
-            has_live_job || run.needs().is_some()
+            has_live_job || (stage.is_some() && run.needs() == stage.map(Need::StageEnd))
         }
     };
     waits || !run.pending.is_empty()
